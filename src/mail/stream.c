@@ -10,14 +10,14 @@ static const char *const names[] = {
 static_assert(COUNT_OF(names) == STREAM_COUNT, "every lane has a name");
 
 const char *
-stream_name(enum stream s)
+mail_stream_name(enum stream s)
 {
 	ASSERT((size_t)s < STREAM_COUNT);
 	return names[s];
 }
 
 bool
-stream_parse(struct str name, enum stream *out)
+mail_stream_parse(struct str name, enum stream *out)
 {
 	for (size_t i = 0; i < STREAM_COUNT; i++) {
 		if (str_eq_nocase(name, str_from(names[i]))) {

@@ -12,6 +12,6 @@ enum stream { STREAM_TRANSACTIONAL, STREAM_BULK };
 #define STREAM_COUNT 2
 
 /* "transactional" or "bulk". Never NULL. */
-const char *stream_name(enum stream s);
+const char *mail_stream_name(enum stream s);
 /* False, *out untouched, when `name` (any case, no surrounding space) is neither. */
-bool stream_parse(struct str name, enum stream *out);
+bool mail_stream_parse(struct str name, enum stream *out);

@@ -14,7 +14,7 @@ names_lead_back_to_their_lanes(void **state)
 	(void)state;
 	for (size_t i = 0; i < STREAM_COUNT; i++) {
 		enum stream s = (enum stream)((i + 1) % STREAM_COUNT);
-		assert_true(stream_parse(str_from(stream_name((enum stream)i)), &s));
+		assert_true(mail_stream_parse(str_from(mail_stream_name((enum stream)i)), &s));
 		assert_int_equal(s, i);
 	}
 }
@@ -25,10 +25,10 @@ any_case_is_understood_and_other_words_are_not(void **state)
 	enum stream s = STREAM_TRANSACTIONAL;
 
 	(void)state;
-	assert_true(stream_parse(STR("BULK"), &s));
+	assert_true(mail_stream_parse(STR("BULK"), &s));
 	assert_int_equal(s, STREAM_BULK);
-	assert_false(stream_parse(STR("bulky"), &s));
-	assert_false(stream_parse(STR(""), &s));
+	assert_false(mail_stream_parse(STR("bulky"), &s));
+	assert_false(mail_stream_parse(STR(""), &s));
 	assert_int_equal(s, STREAM_BULK);
 }
 
