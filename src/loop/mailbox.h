@@ -56,6 +56,7 @@ struct outbox_slot {
 };
 
 struct outbox {
+	uint32_t magic;
 	struct outbox_slot *slots; /* one for each destination ever used; few */
 	size_t count;
 	size_t cap;
