@@ -203,7 +203,8 @@ struct queue_counts {
 struct queue_counts queue_count(const struct queue *q, struct group_id group, enum stream lane);
 /* All items in the window. */
 size_t queue_held(const struct queue *q);
-/* Bytes of memory that the window takes at this moment, loads not included. */
+/* Bytes of memory that the window takes at this moment, loads not included; counted up, so for
+ * display only. */
 size_t queue_memory_bytes(const struct queue *q);
 
 /* The item of this id in whatever state, or NULL. */
