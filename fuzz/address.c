@@ -23,9 +23,9 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	struct mail_addr addr, again, ascii;
 	const char *why = NULL;
 
+	buf_init(&b, 4096);
 	if (size == 0)
 		return 0;
-	buf_init(&b, 4096);
 	unsigned flags = data[0] & (MAIL_ADDR_UTF8 | MAIL_ADDR_POSTMASTER);
 	struct str path = { (const char *)data + 1, size - 1 };
 	if (mail_addr_parse(path, flags, &a, &addr, &why) != RC_OK) {

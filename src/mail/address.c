@@ -17,33 +17,10 @@
 
 #include "base/arena.h"
 #include "base/buf.h"
-#include "base/check.h"
+#include "codec/name.h"
+#include "codec/utf8.h"
 
 #define NO(why) (*why_out = (why), RC_INVALID)
-
-/* Length of the well-formed UTF-8 sequence of two to four bytes at the head of `s` (RFC 3629) that
- * is no control character and no line end; 0 when there is none. */
-static size_t
-utf8_step(struct str s)
-{
-	uint8_t c = (uint8_t)s.p[0];
-	size_t n = c < 0xc2 ? 0 : c < 0xe0 ? 2 : c < 0xf0 ? 3 : c < 0xf5 ? 4 : 0;
-	uint32_t u = n == 2 ? c & 0x1f : n == 3 ? c & 0x0f : c & 0x07;
-
-	if (n == 0 || s.n < n)
-		return 0;
-	for (size_t i = 1; i < n; i++) {
-		uint8_t d = (uint8_t)s.p[i];
-		if ((d & 0xc0) != 0x80)
-			return 0;
-		u = u << 6 | (d & 0x3f);
-	}
-	if ((n == 3 && u < 0x800) || (n == 4 && (u < 0x10000 || u > 0x10ffff)))
-		return 0;
-	if ((u >= 0xd800 && u <= 0xdfff) || u < 0xa0 || u == 0x2028 || u == 0x2029)
-		return 0;
-	return n;
-}
 
 static bool
 is_atext(char c)
@@ -55,16 +32,6 @@ static bool
 is_non_ascii(char c)
 {
 	return ((uint8_t)c & 0x80) != 0;
-}
-
-static bool
-has_non_ascii(struct str s)
-{
-	for (size_t i = 0; i < s.n; i++) {
-		if (is_non_ascii(s.p[i]))
-			return true;
-	}
-	return false;
 }
 
 static bool
@@ -83,7 +50,8 @@ is_dot_string(struct str s)
 static size_t
 take_utf8(struct str in, bool allow, char *to, const char **why_out)
 {
-	size_t n = utf8_step(in);
+	uint32_t cp;
+	size_t n = utf8_step(in, &cp);
 
 	if (!allow) {
 		*why_out = "the address is not ASCII and SMTPUTF8 was not asked for";
@@ -91,6 +59,10 @@ take_utf8(struct str in, bool allow, char *to, const char **why_out)
 	}
 	if (n == 0) {
 		*why_out = "the address is not valid UTF-8";
+		return 0;
+	}
+	if (cp < 0xa0 || cp == 0x2028 || cp == 0x2029) {
+		*why_out = "the address holds a control character";
 		return 0;
 	}
 	memcpy(to, in.p, n);
@@ -273,10 +245,12 @@ check_labels(struct str domain, const char **why_out)
 static enum rc
 domain_to_ascii(struct str domain, struct arena *a, struct str *out, const char **why_out)
 {
-	(void)domain;
-	(void)a;
-	(void)out;
-	return NO("the domain is not a valid international name");
+	struct host_name name;
+
+	if (!name_parse(domain, &name, why_out))
+		return RC_INVALID;
+	*out = arena_str(a, name_str(&name));
+	return RC_OK;
 }
 
 static enum rc
@@ -292,7 +266,7 @@ read_domain(struct str in, bool utf8, struct arena *a, struct mail_addr *out, co
 		return is_literal(in) ? RC_OK : NO("the address literal in brackets is not valid");
 	}
 	enum rc rc = check_labels(out->domain, why_out);
-	if (rc != RC_OK || !has_non_ascii(in))
+	if (rc != RC_OK || utf8_is_ascii(in))
 		return rc;
 	for (size_t i = 0; i < in.n;) {
 		char sink[4];
@@ -342,7 +316,7 @@ mail_addr_parse(
 	if (local_size + 1 + r.domain.n > MAIL_ADDR_MAX ||
 	    local_size + 1 + r.domain_ascii.n > MAIL_ADDR_MAX)
 		return NO("the address is longer than 254 characters");
-	r.needs_utf8 = has_non_ascii(r.local) || has_non_ascii(r.domain);
+	r.needs_utf8 = !utf8_is_ascii(r.local) || !utf8_is_ascii(r.domain);
 	*out = r;
 	return RC_OK;
 }
@@ -350,7 +324,7 @@ mail_addr_parse(
 enum rc
 mail_addr_to_ascii(const struct mail_addr *a, struct mail_addr *out)
 {
-	if (has_non_ascii(a->local))
+	if (!utf8_is_ascii(a->local))
 		return RC_INVALID;
 	struct mail_addr r = *a;
 	r.domain = r.domain_ascii;

@@ -25,8 +25,8 @@ struct buf;
 #define MAIL_ADDR_MAX        254
 
 struct mail_addr {
-	struct str local;  /* unquoted; may be empty (`""@x`) */
-	struct str domain; /* lower case, as U-labels if it came so; a literal keeps its brackets */
+	struct str local;        /* unquoted; may be empty (`""@x`) */
+	struct str domain;       /* ASCII letters lowered; U-labels if it came so; brackets stay */
 	struct str domain_ascii; /* the same as A-labels; equal to `domain` where that is ASCII */
 	bool is_null;            /* the null reverse-path "<>"; both parts are empty */
 	bool needs_utf8;         /* a byte of either part is not ASCII: only for SMTPUTF8 peers */

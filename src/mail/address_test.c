@@ -177,6 +177,29 @@ non_ascii_needs_smtputf8(void **state)
 }
 
 static void
+an_international_domain_is_one_in_both_alphabets(void **state)
+{
+	AUTO(arena_done) struct arena a = { 0 };
+	AUTO(buf_done) struct buf b;
+	struct mail_addr u = good(&a, "a@M\xc3\x9cLLER.de", MAIL_ADDR_UTF8), ascii;
+	struct mail_addr x = good(&a, "a@xn--mller-kva.DE", 0);
+	const char *why = NULL;
+
+	(void)state;
+	buf_init(&b, 300);
+	assert_true(u.needs_utf8);
+	assert_true(mail_addr_eq(&u, &x));
+	assert_int_equal(mail_addr_hash(&u, 3), mail_addr_hash(&x, 3));
+	assert_int_equal(mail_addr_to_ascii(&u, &ascii), RC_OK);
+	assert_false(ascii.needs_utf8);
+	mail_addr_format(&b, &ascii);
+	assert_string_equal(buf_cstr(&b), "a@xn--mller-kva.de");
+	assert_int_equal(mail_addr_parse(STR("a@m\xc3\xbcller.de"), 0, &a, &u, &why), RC_INVALID);
+	assert_int_equal(
+	    mail_addr_parse(STR("a@\xe2\x80\xae.de"), MAIL_ADDR_UTF8, &a, &u, &why), RC_INVALID);
+}
+
+static void
 case_counts_in_the_local_part_only(void **state)
 {
 	AUTO(arena_done) struct arena a = { 0 };
@@ -214,6 +237,7 @@ main(void)
 		cmocka_unit_test(what_is_no_address_is_refused_with_a_reason),
 		cmocka_unit_test(the_limits_hold_to_the_byte),
 		cmocka_unit_test(non_ascii_needs_smtputf8),
+		cmocka_unit_test(an_international_domain_is_one_in_both_alphabets),
 		cmocka_unit_test(case_counts_in_the_local_part_only),
 		cmocka_unit_test(a_copy_does_not_need_the_first_arena),
 	};
