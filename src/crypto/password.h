@@ -39,10 +39,10 @@ struct password_verifier {
 	struct scram_keys scram;           /* iterations == 0: none */
 };
 
-/* Makes the verifier of a new secret; about 0.1 s for CHOSEN, and 10 ms more with SCRAM. SCRAM keys
- * of a chosen password can be guessed at for less than its Argon2id costs; that is the price of
- * offering SCRAM for it. RC_INVALID: empty, over PASSWORD_MAX, or with control characters;
- * RC_AGAIN: not enough memory just now. */
+/* Makes the verifier of a new secret; about 0.1 s for CHOSEN, and some milliseconds more with
+ * SCRAM. SCRAM keys of a chosen password can be guessed at for less than its Argon2id costs; that
+ * is the price of offering SCRAM for it. RC_INVALID: empty, over PASSWORD_MAX, or with control
+ * characters; RC_AGAIN: not enough memory just now. */
 enum rc password_make(
     struct str secret, enum password_kind kind, bool with_scram, struct password_verifier *out);
 

@@ -84,18 +84,28 @@ scram_server_key(
 }
 
 void
-scram_keys_make(struct str password, uint32_t iterations, struct scram_keys *out)
+scram_keys_derive(struct str password, const uint8_t salt[static SCRAM_SALT_SIZE],
+    uint32_t iterations, struct scram_keys *out)
 {
 	uint8_t salted[SCRAM_KEY_SIZE], client_key[SCRAM_KEY_SIZE];
 
 	out->iterations = iterations;
-	random_bytes(out->salt, sizeof(out->salt));
+	memcpy(out->salt, salt, SCRAM_SALT_SIZE);
 	scram_salt_password(
-	    password, str_make((const char *)out->salt, sizeof(out->salt)), iterations, salted);
+	    password, str_make((const char *)salt, SCRAM_SALT_SIZE), iterations, salted);
 	client_keys(salted, client_key, out->stored_key);
 	scram_server_key(salted, out->server_key);
 	mem_wipe(salted, sizeof(salted));
 	mem_wipe(client_key, sizeof(client_key));
+}
+
+void
+scram_keys_make(struct str password, uint32_t iterations, struct scram_keys *out)
+{
+	uint8_t salt[SCRAM_SALT_SIZE];
+
+	random_bytes(salt, sizeof(salt));
+	scram_keys_derive(password, salt, iterations, out);
 }
 
 bool
@@ -117,4 +127,17 @@ scram_server_signature(const uint8_t server_key[static SCRAM_KEY_SIZE], struct s
     uint8_t signature_out[static SCRAM_KEY_SIZE])
 {
 	hmac_sha256(key_str(server_key), auth_message, signature_out);
+}
+
+bool
+scram_cut(struct str *rest, char letter, struct str *value_out)
+{
+	struct str after = *rest, field;
+
+	if (!str_cut(&after, ',', &field) || field.n < 2 || field.p[0] != letter ||
+	    field.p[1] != '=')
+		return false;
+	*value_out = str_skip(field, 2);
+	*rest = after;
+	return true;
 }

@@ -47,8 +47,10 @@ void scram_client_proof(const uint8_t salted[static SCRAM_KEY_SIZE], struct str 
 void scram_server_key(
     const uint8_t salted[static SCRAM_KEY_SIZE], uint8_t server_key_out[static SCRAM_KEY_SIZE]);
 
-/* Server: keys for a new password, with a random salt. */
+/* Server: keys for a new password, with a random salt, or with a given one. */
 void scram_keys_make(struct str password, uint32_t iterations, struct scram_keys *out);
+void scram_keys_derive(struct str password, const uint8_t salt[static SCRAM_SALT_SIZE],
+    uint32_t iterations, struct scram_keys *out);
 /* Whether `proof` comes from somebody who knows the password; constant time. */
 bool scram_keys_match(const struct scram_keys *keys, struct str auth_message,
     const uint8_t proof[static SCRAM_KEY_SIZE]);
@@ -56,3 +58,7 @@ bool scram_keys_match(const struct scram_keys *keys, struct str auth_message,
 /* Both: ServerSignature := HMAC(server_key, auth_message). */
 void scram_server_signature(const uint8_t server_key[static SCRAM_KEY_SIZE],
     struct str auth_message, uint8_t signature_out[static SCRAM_KEY_SIZE]);
+
+/* Takes the attribute `letter=value` and the comma behind it off the front of a message (RFC 5802
+ * section 5.1). False, and nothing taken, when something else stands there. */
+bool scram_cut(struct str *rest, char letter, struct str *value_out);
