@@ -17,7 +17,6 @@
 #include "base/check.h"
 #include "codec/qp.h"
 #include "codec/utf8.h"
-#include "codec/xtext.h"
 #include "mail/date.h"
 #include "mail/dsn_text.h"
 #include "mail/field.h"
@@ -126,17 +125,17 @@ add_words(const struct report *r)
 	}
 }
 
-/* "type; address". In the classic form an address beyond ASCII takes the encoding of RFC 6533 §3.
- */
+/* "type; address". What is not ASCII is of type utf-8, whatever it came as, and only in the global
+ * form. */
 static void
 add_address_field(const struct report *r, const char *name, struct str type, struct str address)
 {
 	AUTO(buf_done) struct buf v;
 
-	buf_init(&v, 4096);
-	buf_add(&v, utf8_is_ascii(address) ? type : STR("utf-8"));
+	buf_init(&v, 16384);
+	buf_add(&v, utf8_is_ascii(address) ? ascii_only(r, type) : STR("utf-8"));
 	buf_add(&v, STR("; "));
-	buf_add(&v, utf8_head(address, 3000));
+	utf8_add_repaired(&v, utf8_head(address, 3000));
 	add_field(r, name, buf_str(&v));
 }
 
