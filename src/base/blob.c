@@ -33,6 +33,18 @@ blob_from(struct str s)
 }
 
 struct blob *
+blob_resize(struct blob *b, size_t n)
+{
+	ASSERT(n < SIZE_MAX / 2);
+	ASSERT(atomic_load_explicit(&b->refs, memory_order_relaxed) == 1);
+	/* Wraps round where it shrinks; the sum is right all the same. */
+	atomic_fetch_add_explicit(&total_bytes, n - b->n, memory_order_relaxed);
+	b = mem_realloc(b, sizeof(*b) + n);
+	b->n = n;
+	return b;
+}
+
+struct blob *
 blob_ref(struct blob *b)
 {
 	int32_t before = atomic_fetch_add_explicit(&b->refs, 1, memory_order_relaxed);

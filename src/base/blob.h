@@ -21,6 +21,9 @@ struct blob {
 /* `n` uninitialised bytes with one reference, for the caller to fill. */
 struct blob *blob_new(size_t n);
 struct blob *blob_from(struct str s);
+/* Grows or shrinks a blob that nobody else has a reference to; bytes up to the smaller size stay. The pointer
+ * given is dead. For a filler that does not know the size beforehand. */
+struct blob *blob_resize(struct blob *b, size_t n);
 struct blob *blob_ref(struct blob *b);
 /* Drops one reference; the last one frees. Takes NULL; nulls the pointer. Serves with AUTO. */
 void blob_unref(struct blob **b);
