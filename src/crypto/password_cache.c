@@ -93,7 +93,9 @@ mac_of(const struct password_cache *c, struct str user, const struct password_ve
 
 	buf_init(&text, PASSWORD_TEXT_MAX);
 	password_format(v, &text);
+	/* All of it at once: growing would leave copies of the secret behind. */
 	buf_init(&all, user.n + secret.n + PASSWORD_TEXT_MAX + 64);
+	(void)buf_reserve(&all, user.n + secret.n + PASSWORD_TEXT_MAX + 64);
 	add_part(&all, user);
 	add_part(&all, buf_str(&text));
 	add_part(&all, secret);

@@ -262,6 +262,15 @@ static first_fn *const firsts[SMTP_MECH_COUNT] = {
 	[SMTP_MECH_XOAUTH2] = xoauth2_first,
 };
 
+/* A buffer for one response, roomy from the start: growing would leave copies of the secret behind.
+ */
+static void
+init_response(struct buf *b, const struct sasl_client *c)
+{
+	buf_init(b, 2 * SASL_CLIENT_LINE_MAX);
+	(void)buf_reserve(b, buf_len(&c->user) + buf_len(&c->secret) + 64);
+}
+
 void
 sasl_client_start(struct sasl_client *c, struct buf *line)
 {
@@ -275,7 +284,7 @@ sasl_client_start(struct sasl_client *c, struct buf *line)
 	buf_add(line, name);
 	if (say_first == NULL)
 		return;
-	buf_init(&first, SASL_CLIENT_LINE_MAX);
+	init_response(&first, c);
 	enum state next = say_first(c, &first);
 	if (STR("AUTH  ").n + name.n + base64_size(buf_len(&first)) > COMMAND_MAX) {
 		buf_clear(&c->bare);
@@ -474,7 +483,7 @@ sasl_client_challenge(struct sasl_client *c, struct str text, struct buf *line, 
 	struct fault why = { 0 };
 
 	buf_init(&challenge, SASL_CLIENT_LINE_MAX);
-	buf_init(&answer, 2 * SASL_CLIENT_LINE_MAX);
+	init_response(&answer, c);
 	/* LOGIN's prompts are not used, and some servers send them in plain text. */
 	bool is_prompt = c->mech == SMTP_MECH_LOGIN;
 	if (answers[c->state] == NULL) {
