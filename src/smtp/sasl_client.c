@@ -2,11 +2,11 @@
  * An answer function appends the decoded response and names the state that follows; encoding, the
  * initial response and cancelling are the same for all.
  *
- *     NEW -start-> FIRST --> second ----> DONE        PLAIN, LOGIN, CRAM-MD5: all said, the reply
- * decides
- *                    |
- *                    +- SCRAM: SERVER_FIRST -> SERVER_FINAL -> DONE (server proved) | REFUSED (e=)
- *                    +- XOAUTH2: SENT -> REFUSED (error JSON, answered by an empty line)
+ *     NEW -start-> FIRST --> [LOGIN_SECRET] --> DONE     PLAIN, LOGIN, CRAM-MD5: the reply decides
+ *                   |
+ *                   +-> SERVER_FIRST --> SERVER_FINAL     SCRAM: then DONE (server proved) or
+ * REFUSED
+ *                   +-> SENT ------------> REFUSED        XOAUTH2: error JSON, answered by nothing
  *     any -bad challenge-> CANCELLED
  *
  * Where the initial response does not go with the command (RFC 4954 section 4: when the line grew
