@@ -4,8 +4,7 @@
  *
  *     NEW -start-> FIRST --> [LOGIN_SECRET] --> DONE     PLAIN, LOGIN, CRAM-MD5: the reply decides
  *                   |
- *                   +-> SERVER_FIRST --> SERVER_FINAL     SCRAM: then DONE (server proved) or
- * REFUSED
+ *                   +-> SERVER_FIRST --> SERVER_FINAL     SCRAM: then DONE, or REFUSED by e=
  *                   +-> SENT ------------> REFUSED        XOAUTH2: error JSON, answered by nothing
  *     any -bad challenge-> CANCELLED
  *
