@@ -89,7 +89,8 @@ struct store_message {
 	/* The writer's. */
 	struct msg_id id;
 	struct store_content at;
-	uint32_t n_open; /* recipients that are not final */
+	uint32_t n_open;   /* recipients that are not final */
+	uint32_t n_handed; /* recipients that are handed over in this object */
 };
 
 /* An empty message; the arena is ready for its strings. Times are 0 but deadline_us is TIME_NEVER.

@@ -186,8 +186,8 @@ struct store_refill {
 	struct account_id only;      /* one account's rows; none: all accounts in turn */
 	struct store_position after; /* continue after this row */
 	int64_t before_us;           /* rows due up to then (wall) */
-	uint32_t share;              /* at most so many of one account; 0: no limit */
-	uint32_t max;                /* at most so many in all; clipped to STORE_REFILL_MAX */
+	uint32_t share; /* at most so many of one account; 0: no limit. Not with `only` */
+	uint32_t max;   /* at most so many in all; clipped to STORE_REFILL_MAX */
 	/* results, in the op's own arena: store_refill_done frees them */
 	struct arena arena;
 	struct store_row *rows;
