@@ -6,7 +6,8 @@
  * says at this stage, then stage and code alone.
  *
  * Holds for every input (promise P3): a verdict that blames the relay, the identity or capacity
- * never bounces, and nothing bounces on a 4xx or without a reply. Pure; no allocation. */
+ * never bounces; nothing bounces on a 4xx; and without a reply only what the server announced it
+ * cannot take (size, non-ASCII addresses) does. Pure; no allocation. */
 #pragma once
 
 #include <stdbool.h>
@@ -119,7 +120,3 @@ void relay_attribute(const struct relay_facts *facts, struct relay_verdict *out)
  * enhanced code where they are found, all of it as text otherwise. `facts->text` looks into `line`.
  */
 void relay_facts_read(struct str line, struct str provider, struct relay_facts *out);
-
-/* The wait that a text names, such as "try again in 120 seconds" or "2 minutes"; 0 when it names
- * none, at most 24 hours. */
-int64_t relay_wait_in_text(struct str text);

@@ -56,9 +56,8 @@ struct relay_book_rows {
 /* Checks the rows and copies them. RC_INVALID, with a fault that names row and remedy, when: ids or
  * names are taken twice or point nowhere; host, port, a list entry or a rewrite is malformed, or a
  * rewrite's NEW is not carried; a version would send in clear to a host that is not loopback
- * without a reason given, or has a user and TLS none without one; there are routes but not exactly
- * one default; two routes are for bounces, or match the same. No relays, or relays without routes,
- * is a valid book. */
+ * without a reason given; there are routes but not exactly one default; two routes are for bounces,
+ * or match the same. No relays, or relays without routes, is a valid book. */
 enum rc relay_book_new(
     const struct relay_book_rows *rows, struct relay_book **out, struct fault *f);
 struct relay_book *relay_book_ref(struct relay_book *book);
@@ -85,8 +84,8 @@ struct relay_decision {
 	char why[RELAY_WHY_SIZE]; /* one sentence; on refusal it names the remedy */
 };
 
-/* Decides for one recipient. `sender` may be the null address. `rcpt_domain` is in A-labels or
- * UTF-8, any case. *out is wholly written. */
+/* Decides for one recipient. `sender` may be the null address. `rcpt_domain` is in A-labels
+ * (domain_ascii of its address), any case. *out is wholly written. */
 void relay_book_route(const struct relay_book *book, struct account_id account,
     const struct mail_addr *sender, struct str rcpt_domain, enum stream stream,
     struct relay_decision *out);
@@ -113,7 +112,8 @@ bool relay_book_carries(const struct relay_book *book, struct version_id version
     const struct mail_addr *sender, struct str *rewritten_out);
 
 /* NULL when the book has none of that id or name. Names are found without regard to case. A version
- * row's provider and max_recipients are filled in where the original left them to the provider. */
+ * row's provider, max_connections and max_recipients are filled in where the original left them to
+ * the provider. */
 const struct relay_row *relay_book_relay(const struct relay_book *book, struct relay_id id);
 const struct relay_row *relay_book_relay_named(const struct relay_book *book, struct str name);
 const struct relay_version_row *relay_book_version(
