@@ -3,7 +3,8 @@
 #include "queue/private.h"
 
 struct tally {
-	size_t items, waiting, held[STREAM_COUNT], promised[STREAM_COUNT], hungry[STREAM_COUNT];
+	size_t items, waiting[STREAM_COUNT], held[STREAM_COUNT], promised[STREAM_COUNT],
+	    hungry[STREAM_COUNT];
 };
 
 static size_t
@@ -97,8 +98,9 @@ audit_lane(const struct queue *q, const struct queue_lane *lane, struct tally *t
 	ASSERT(list_is_linked(&lane->hungry) ==
 	       (lane->group->open && lane->promised == 0 && lane->more_us <= q->now_us &&
 		   n_ready < q->limits.low_water));
+	ASSERT(lane->promised > 0 || lane->added_us == TIME_NEVER);
 	t->held[lane->stream] += n_held;
-	t->waiting += lane->waiting.count;
+	t->waiting[lane->stream] += lane->waiting.count;
 	t->promised[lane->stream] += lane->promised;
 	t->hungry[lane->stream] += list_is_linked(&lane->hungry);
 }
@@ -127,19 +129,22 @@ audit_group(const struct queue *q, const struct queue_group *g, struct tally *t)
 }
 
 static void
-audit_shares(const struct map *shares, const size_t held[STREAM_COUNT])
+audit_shares(const struct map *shares, const struct queue *q)
 {
-	size_t sum[STREAM_COUNT] = { 0 };
+	size_t held[STREAM_COUNT] = { 0 }, waiting[STREAM_COUNT] = { 0 };
 	const struct queue_share *s;
 	uint64_t key;
 
 	for (size_t i = 0; (s = map_next(shares, &i, &key)) != NULL;) {
 		ASSERT(s->key == key && s->held[0] + s->held[1] > 0);
-		for (size_t k = 0; k < STREAM_COUNT; k++)
-			sum[k] += s->held[k];
+		for (size_t k = 0; k < STREAM_COUNT; k++) {
+			ASSERT(s->waiting[k] <= s->held[k]);
+			held[k] += s->held[k];
+			waiting[k] += s->waiting[k];
+		}
 	}
 	for (size_t k = 0; k < STREAM_COUNT; k++)
-		ASSERT(sum[k] == held[k]);
+		ASSERT(held[k] == q->held[k] && waiting[k] == q->waiting[k]);
 }
 
 void
@@ -156,13 +161,14 @@ queue_audit(const struct queue *q)
 	ASSERT(t.items == q->items.count && t.items <= q->limits.capacity);
 	for (size_t i = 0; (g = map_next(&q->groups, &i, NULL)) != NULL;)
 		audit_group(q, g, &t);
-	ASSERT(q->held[0] + q->held[1] == t.items && q->waiting == t.waiting);
+	ASSERT(q->held[0] + q->held[1] == t.items);
 	for (size_t i = 0; i < STREAM_COUNT; i++) {
-		ASSERT(q->held[i] == t.held[i] && q->promised[i] == t.promised[i]);
+		ASSERT(q->held[i] == t.held[i] && q->waiting[i] == t.waiting[i]);
+		ASSERT(q->promised[i] == t.promised[i]);
 		ASSERT(audit_ring(&q->hungry[i]) == t.hungry[i] && q->n_hungry[i] == t.hungry[i]);
 	}
-	audit_shares(&q->accounts, q->held);
-	audit_shares(&q->dests, q->held);
+	audit_shares(&q->accounts, q);
+	audit_shares(&q->dests, q);
 	audit_heap(&q->deadlines);
 	audit_heap(&q->events);
 	ASSERT(audit_ring(&q->unused) == q->n_slabs * SLAB_ITEMS - t.items);

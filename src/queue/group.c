@@ -37,7 +37,7 @@ queue_group_make(struct queue *q, struct group_id id)
 		struct queue_lane *lane = &g->lanes[i];
 		lane->group = g;
 		lane->stream = (enum stream)i;
-		lane->more_us = TIME_NEVER;
+		lane->more_us = lane->added_us = TIME_NEVER;
 		list_init(&lane->ready);
 	}
 	map_put(&q->groups, id.v, g);
@@ -151,13 +151,10 @@ set_overdue(struct queue *q, struct queue_item *item)
 {
 	struct queue_lane *lane = lane_of(item);
 
-	if (item->state == ITEM_READY) {
+	if (item->state == ITEM_READY)
 		queue_line_leave(q, item);
-	} else {
-		ASSERT(item->state == ITEM_WAITING);
-		heap_remove(&lane->waiting, &item->wait);
-		q->waiting--;
-	}
+	else
+		queue_wait_leave(q, item);
 	heap_remove(&q->deadlines, &item->deadline);
 	heap_remove(&lane->group->life, &item->life);
 	item->in_line = (struct list){ 0 };
@@ -196,9 +193,9 @@ pass_events_of(struct queue *q, struct queue_group *g)
 	for (size_t i = 0; i < STREAM_COUNT; i++) {
 		struct heap *waiting = &g->lanes[i].waiting;
 		while ((n = heap_first(waiting)) != NULL && n->key <= q->now_us) {
-			heap_remove(waiting, n);
-			q->waiting--;
-			queue_line_enter(q, CONTAINER_OF(n, struct queue_item, wait), false);
+			struct queue_item *item = CONTAINER_OF(n, struct queue_item, wait);
+			queue_wait_leave(q, item);
+			queue_line_enter(q, item, false);
 		}
 	}
 	queue_group_refresh(q, g);

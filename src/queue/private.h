@@ -24,6 +24,7 @@ enum item_state { ITEM_FREE, ITEM_READY, ITEM_WAITING, ITEM_OUT, ITEM_OVERDUE };
 struct queue_share {
 	uint64_t key;
 	size_t held[STREAM_COUNT];
+	size_t waiting[STREAM_COUNT]; /* of those */
 };
 
 /* The items of one destination of one account in one lane of one group. */
@@ -52,6 +53,7 @@ struct queue_lane {
 	struct heap waiting;   /* WAITING items by due_us */
 	struct list hungry;    /* on queue->hungry while it should be refilled */
 	int64_t more_us;       /* earliest due time of what is on disk; TIME_NEVER: nothing is */
+	int64_t added_us;      /* the same, of what was added while a page is being read */
 	size_t promised;       /* rows asked for and not yet answered; 0: none asked */
 	bool placed;           /* one of them has come in */
 	size_t n_ready, n_out, n_overdue;
@@ -105,8 +107,8 @@ struct queue {
 	struct list hungry[STREAM_COUNT];
 	size_t n_hungry[STREAM_COUNT];
 	size_t held[STREAM_COUNT];
+	size_t waiting[STREAM_COUNT]; /* of those */
 	size_t promised[STREAM_COUNT];
-	size_t waiting;
 	int64_t now_us;     /* of the last call */
 	int64_t elapsed_us; /* sum of all steps forward of now_us: never goes back */
 	struct queue_slab *slabs;
@@ -152,12 +154,20 @@ struct queue_item *queue_line_mate(const struct queue *q, const struct queue_ite
 /* Frees a lane's senders and lines at the end of the queue; items are not looked at. */
 void queue_line_free_all(struct queue_lane *lane);
 
+/* wait.c */
+
+/* Makes `item`, which is on no line, WAITING for its due time; and takes it off again. */
+void queue_wait_enter(struct queue *q, struct queue_item *item);
+void queue_wait_leave(struct queue *q, struct queue_item *item);
+
 /* share.c */
 
 /* Fills in the defaults. */
 struct queue_limits queue_share_limits(const struct queue_limits *given);
 /* Whether the window takes one more like this. */
 bool queue_share_admits(const struct queue *q, const struct queue_spec *spec, bool due);
+/* Whether one more may wait in memory. */
+bool queue_share_may_wait(const struct queue *q);
 /* Items that could still be asked for in this lane of any group. */
 size_t queue_share_room(const struct queue *q, enum stream lane);
 /* Whether more of this lane of `g` would be refused for the group's sake. */

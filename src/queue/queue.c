@@ -97,15 +97,6 @@ set_ends(struct queue *q, struct queue_item *item)
 		heap_set(&lane_of(item)->group->life, &item->life, item->life.key);
 }
 
-static void
-set_waiting(struct queue *q, struct queue_item *item)
-{
-	item->wait = (struct heap_node){ 0 };
-	heap_set(&lane_of(item)->waiting, &item->wait, item->due_us);
-	item->state = ITEM_WAITING;
-	q->waiting++;
-}
-
 enum rc
 queue_add(
     struct queue *q, const struct queue_spec *spec, int64_t now_us, struct queue_item **item_out)
@@ -145,7 +136,7 @@ queue_add(
 	if (due)
 		queue_line_enter(q, item, false);
 	else
-		set_waiting(q, item);
+		queue_wait_enter(q, item);
 	g->lanes[item->lane].placed = true;
 	queue_group_refresh(q, g);
 	if (item_out != NULL)
@@ -163,6 +154,8 @@ queue_open(struct queue *q, struct group_id group, int64_t now_us)
 	g->open = true;
 	g->opened_us = q->elapsed_us;
 	queue_group_refresh(q, g);
+	/* What fell due while it was closed. */
+	queue_group_catch_up(q, now_us);
 }
 
 void
@@ -211,10 +204,7 @@ hand_out(struct queue *q, struct queue_item *item)
 
 	switch ((enum item_state)item->state) {
 	case ITEM_READY: queue_line_leave(q, item); break;
-	case ITEM_WAITING:
-		heap_remove(&lane->waiting, &item->wait);
-		q->waiting--;
-		break;
+	case ITEM_WAITING: queue_wait_leave(q, item); break;
 	case ITEM_OVERDUE:
 		list_remove(&item->in_line);
 		lane->n_overdue--;
@@ -305,7 +295,7 @@ queue_defer(struct queue *q, struct queue_item **itemp, int64_t due_us, int64_t 
 
 	queue_group_catch_up(q, now_us);
 	ASSERT(item->state == ITEM_OUT);
-	if (!due && q->waiting >= q->limits.waiting_share)
+	if (!due && !queue_share_may_wait(q))
 		return RC_LIMIT;
 	*itemp = NULL;
 	struct queue_lane *lane = come_back(item);
@@ -314,7 +304,7 @@ queue_defer(struct queue *q, struct queue_item **itemp, int64_t due_us, int64_t 
 	if (due)
 		queue_line_enter(q, item, false);
 	else
-		set_waiting(q, item);
+		queue_wait_enter(q, item);
 	queue_group_refresh(q, lane->group);
 	return RC_OK;
 }
@@ -329,7 +319,7 @@ queue_put_back(struct queue *q, struct queue_item **itemp)
 	if (item->due_us <= q->now_us)
 		queue_line_enter(q, item, true);
 	else
-		set_waiting(q, item);
+		queue_wait_enter(q, item);
 	queue_group_refresh(q, lane->group);
 }
 
@@ -368,7 +358,8 @@ queue_set_more(
 		due_us = now_us + MORE_PAUSE;
 	q->promised[lane] -= l->promised;
 	l->promised = 0;
-	l->more_us = due_us;
+	l->more_us = earlier(due_us, l->added_us);
+	l->added_us = TIME_NEVER;
 	queue_group_refresh(q, g);
 }
 
@@ -381,6 +372,9 @@ queue_add_more(
 	struct queue_group *g = queue_group_make(q, group);
 	struct queue_lane *l = &g->lanes[lane];
 	l->more_us = earlier(l->more_us, due_us);
+	/* The page that is being read may have been too early to see it. */
+	if (l->promised > 0)
+		l->added_us = earlier(l->added_us, due_us);
 	queue_group_refresh(q, g);
 }
 

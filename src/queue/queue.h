@@ -99,17 +99,19 @@ struct queue_item {
 };
 static_assert(sizeof(struct queue_item) <= 160, "a million items must fit a small machine");
 
-/* Sizes of the window, in items; zero asks for the default. Half of the window is anybody's. Beyond
- * that an account, destination or group that already has its share gets no more, so that no slow
- * domain and no big sender can fill it; and an eighth is kept for transactional mail. */
+/* Sizes of the window, in items; zero asks for the default. Items that are READY or OUT are
+ * *active*; a quarter of the window is anybody's to be active in. Beyond that an account,
+ * destination or group that already has its share gets no more, so that no slow domain and no big
+ * sender can fill it. Each lane is counted by itself, and an eighth is kept for transactional mail.
+ */
 struct queue_limits {
 	size_t capacity;      /* default 100,000 */
-	size_t account_share; /* default an eighth of the capacity */
-	size_t dest_share;    /* default an eighth */
-	size_t group_share;   /* default a quarter */
+	size_t account_share; /* active items; default a sixteenth of the capacity */
+	size_t dest_share;    /* likewise; default a sixteenth */
+	size_t group_share;   /* likewise; default an eighth */
 	size_t waiting_share; /* most that may wait for their due time; default a half */
-	size_t low_water;     /* a lane with fewer READY items is refilled; default 256 or a 32nd */
-	size_t page;          /* most items asked for at once; default four times low_water */
+	size_t low_water; /* a lane with fewer READY items is refilled; default 1024 or a 32nd */
+	size_t page;      /* most items asked for at once; default twice low_water */
 };
 
 struct queue *queue_new(const struct queue_limits *limits);
@@ -169,11 +171,12 @@ int64_t queue_lived_us(
 int64_t queue_next_event_us(struct queue *q, int64_t now_us);
 
 /* What the disk holds beyond the window for this lane of `group`: the earliest due time of such
- * rows, TIME_NEVER when there are none left. Replaces what was said before and ends the want that
- * is being answered, if any. */
+ * rows, TIME_NEVER when there are none left. Rows that the window holds as well may be counted in.
+ * Replaces what was said before, and ends the want that is being answered, if any. */
 void queue_set_more(
     struct queue *q, struct group_id group, enum stream lane, int64_t due_us, int64_t now_us);
-/* The same for rows that just came to lie on disk: keeps the earlier time and answers no want. */
+/* The same for rows that just came to lie on disk: keeps the earlier time and answers no want. What
+ * is added while a want is open outlives its answer, so the order of the two does not matter. */
 void queue_add_more(
     struct queue *q, struct group_id group, enum stream lane, int64_t due_us, int64_t now_us);
 

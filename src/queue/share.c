@@ -1,14 +1,12 @@
 /* Who may take how much of the window.
  *
+ * Two kinds of items are told apart. WAITING ones use room without being of use for a while; there
+ * is a limit for all of them, beyond which they wait on disk. The others are *active*: what goes
+ * out now or next. Of those, a quarter of the window is anybody's; beyond that whoever already has
+ * its share gets no more. Retries that wait therefore never keep the same sender's fresh mail out.
+ *
  * Each lane is counted by itself, so that a newsletter cannot use up the share of its own account's
- * codes:
- *
- *   bulk            |======= anybody =======|==== below its share ====|  7/8
- *   transactional   |======= anybody =======|======= below its share =======|  1
- *
- * and both together never exceed the capacity; the last eighth is therefore always within reach of
- * a transactional item. WAITING items have a limit of their own, because they use room without
- * being of use. */
+ * codes, and the last eighth of the window is out of reach for bulk, waiting or not. */
 #include "queue/private.h"
 
 #include <stdlib.h>
@@ -29,9 +27,9 @@ queue_share_limits(const struct queue_limits *given)
 	struct queue_limits l = *given;
 
 	l.capacity = or_default(l.capacity, 100000);
-	l.account_share = or_default(l.account_share, l.capacity / 8);
-	l.dest_share = or_default(l.dest_share, l.capacity / 8);
-	l.group_share = or_default(l.group_share, l.capacity / 4);
+	l.account_share = or_default(l.account_share, l.capacity / 16);
+	l.dest_share = or_default(l.dest_share, l.capacity / 16);
+	l.group_share = or_default(l.group_share, l.capacity / 8);
 	l.waiting_share = or_default(l.waiting_share, l.capacity / 2);
 	l.low_water = or_default(l.low_water, l.capacity / 32 < 1024 ? l.capacity / 32 : 1024);
 	l.page = or_default(l.page, l.low_water * 2);
@@ -48,26 +46,33 @@ lane_capacity(const struct queue *q, enum stream lane)
 }
 
 static size_t
-held_of(const struct map *shares, uint64_t key, enum stream lane)
+active_of(const struct map *shares, uint64_t key, enum stream lane)
 {
 	const struct queue_share *s = map_get(shares, key);
 
-	return s != NULL ? s->held[lane] : 0;
+	return s != NULL ? s->held[lane] - s->waiting[lane] : 0;
 }
 
-static size_t
-held_by_group(const struct queue_group *g, enum stream stream)
+/* Whether those that have their share must stand back. */
+static bool
+is_scarce(const struct queue *q, enum stream lane)
 {
-	const struct queue_lane *lane = &g->lanes[stream];
-
-	return lane->n_ready + lane->n_out + lane->n_overdue + lane->waiting.count;
+	return q->held[lane] - q->waiting[lane] >= q->limits.capacity / 4;
 }
 
 bool
-queue_share_is_full(const struct queue *q, const struct queue_group *g, enum stream lane)
+queue_share_is_full(const struct queue *q, const struct queue_group *g, enum stream stream)
 {
-	return q->held[lane] >= q->limits.capacity / 2 &&
-	       held_by_group(g, lane) >= q->limits.group_share;
+	const struct queue_lane *lane = &g->lanes[stream];
+
+	return is_scarce(q, stream) &&
+	       lane->n_ready + lane->n_out + lane->n_overdue >= q->limits.group_share;
+}
+
+bool
+queue_share_may_wait(const struct queue *q)
+{
+	return q->waiting[STREAM_TRANSACTIONAL] + q->waiting[STREAM_BULK] < q->limits.waiting_share;
 }
 
 bool
@@ -78,13 +83,13 @@ queue_share_admits(const struct queue *q, const struct queue_spec *spec, bool du
 
 	if (q->items.count >= l->capacity || q->held[lane] >= lane_capacity(q, lane))
 		return false;
-	if (!due && q->waiting >= l->waiting_share)
-		return false;
-	if (q->held[lane] < l->capacity / 2)
+	if (!due)
+		return queue_share_may_wait(q);
+	if (!is_scarce(q, lane))
 		return true;
 	const struct queue_group *g = queue_group_find(q, spec->group_id);
-	return held_of(&q->accounts, spec->account_id.v, lane) < l->account_share &&
-	       held_of(&q->dests, spec->dest, lane) < l->dest_share &&
+	return active_of(&q->accounts, spec->account_id.v, lane) < l->account_share &&
+	       active_of(&q->dests, spec->dest, lane) < l->dest_share &&
 	       (g == NULL || !queue_share_is_full(q, g, lane));
 }
 

@@ -28,32 +28,32 @@ fill(struct queue *q, uint64_t *id, uint64_t account, uint64_t dest, enum stream
 }
 
 static void
-a_big_sender_gets_half_of_the_window_and_others_the_rest(void **state)
+a_big_sender_gets_a_quarter_of_the_window_and_others_the_rest(void **state)
 {
 	struct queue *q = new_queue(800);
 	uint64_t id = 0;
 
 	(void)state;
-	assert_int_equal(fill(q, &id, 1, 0, CODE), 400);
-	assert_int_equal(fill(q, &id, 2, 0, CODE), 100);
+	assert_int_equal(fill(q, &id, 1, 0, CODE), 200);
+	assert_int_equal(fill(q, &id, 2, 0, CODE), 50);
 	assert_int_equal(fill(q, &id, 1, 0, CODE), 0);
-	assert_int_equal(fill(q, &id, 3, 0, CODE), 100);
-	assert_int_equal(fill(q, &id, 0, 0, CODE), 200);
+	assert_int_equal(fill(q, &id, 3, 0, CODE), 50);
+	assert_int_equal(fill(q, &id, 0, 0, CODE), 500);
 	assert_int_equal(fill(q, &id, 0, 0, CODE), 0);
 	assert_int_equal(queue_held(q), 800);
 	end(&q);
 }
 
 static void
-a_slow_domain_gets_half_of_the_window_and_others_the_rest(void **state)
+a_slow_domain_gets_a_quarter_of_the_window_and_others_the_rest(void **state)
 {
 	struct queue *q = new_queue(800);
 	uint64_t id = 0;
 
 	(void)state;
-	assert_int_equal(fill(q, &id, 0, 77, CODE), 400);
-	assert_int_equal(fill(q, &id, 0, 78, CODE), 100);
-	assert_int_equal(fill(q, &id, 0, 0, CODE), 300);
+	assert_int_equal(fill(q, &id, 0, 77, CODE), 200);
+	assert_int_equal(fill(q, &id, 0, 78, CODE), 50);
+	assert_int_equal(fill(q, &id, 0, 0, CODE), 550);
 	end(&q);
 }
 
@@ -71,9 +71,9 @@ a_group_that_goes_nowhere_leaves_room_for_others(void **state)
 		s.dest = id;
 		taken[id / 1001] += queue_add(q, &s, T0, NULL) == RC_OK;
 	}
-	assert_int_equal(taken[0], 400);
-	assert_int_equal(taken[1], 200);
-	assert_int_equal(taken[2], 200);
+	assert_int_equal(taken[0], 200);
+	assert_int_equal(taken[1], 100);
+	assert_int_equal(taken[2], 100);
 	end(&q);
 }
 
@@ -133,6 +133,26 @@ waiting_items_take_no_more_than_their_share(void **state)
 	end(&q);
 }
 
+static void
+what_waits_does_not_keep_the_same_sender_out(void **state)
+{
+	struct queue *q = new_queue(800);
+	uint64_t id = 0;
+
+	(void)state;
+	for (id = 1; id <= 400; id++) {
+		struct queue_spec s = spec_of(id);
+		s.due_us = T0 + HOURS(1);
+		add(q, s, T0);
+	}
+	assert_int_equal(fill(q, &id, 1, 1, CODE), 200);
+	/* Once they are due they count. */
+	queue_open(q, GROUP(1), T0 + HOURS(1));
+	assert_int_equal(fill(q, &id, 1, 2, CODE), 0);
+	assert_int_equal(fill(q, &id, 2, 2, CODE), 50);
+	end(&q);
+}
+
 static struct queue *
 queue_with_pages(size_t capacity, size_t low_water, size_t page)
 {
@@ -186,6 +206,26 @@ the_disk_is_asked_when_its_first_row_is_due(void **state)
 	assert_int_equal(want.lane, BULK);
 	queue_set_more(q, GROUP(1), BULK, T0 + HOURS(2), T0 + HOURS(1));
 	assert_int_equal(queue_next_event_us(q, T0 + HOURS(1)), T0 + HOURS(2));
+	end(&q);
+}
+
+static void
+what_is_added_while_a_page_is_read_is_not_forgotten(void **state)
+{
+	struct queue *q = queue_with_pages(1000, 10, 50);
+	struct queue_want want;
+
+	(void)state;
+	queue_open(q, GROUP(1), T0);
+	queue_set_more(q, GROUP(1), CODE, T0, T0);
+	assert_true(queue_wants(q, T0, &want));
+	queue_add_more(q, GROUP(1), CODE, T0 + HOURS(1), T0);
+	queue_audit(q);
+	queue_set_more(q, GROUP(1), CODE, TIME_NEVER, T0);
+	assert_int_equal(queue_next_event_us(q, T0), T0 + HOURS(1));
+	assert_true(queue_wants(q, T0 + HOURS(1), &want));
+	queue_set_more(q, GROUP(1), CODE, TIME_NEVER, T0 + HOURS(1));
+	assert_false(queue_wants(q, T0 + HOURS(1), &want));
 	end(&q);
 }
 
@@ -326,13 +366,15 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(a_big_sender_gets_half_of_the_window_and_others_the_rest),
-		cmocka_unit_test(a_slow_domain_gets_half_of_the_window_and_others_the_rest),
+		cmocka_unit_test(a_big_sender_gets_a_quarter_of_the_window_and_others_the_rest),
+		cmocka_unit_test(a_slow_domain_gets_a_quarter_of_the_window_and_others_the_rest),
 		cmocka_unit_test(a_group_that_goes_nowhere_leaves_room_for_others),
 		cmocka_unit_test(bulk_never_takes_the_last_eighth),
 		cmocka_unit_test(waiting_items_take_no_more_than_their_share),
+		cmocka_unit_test(what_waits_does_not_keep_the_same_sender_out),
 		cmocka_unit_test(only_open_lanes_that_run_low_and_have_more_are_wanted),
 		cmocka_unit_test(the_disk_is_asked_when_its_first_row_is_due),
+		cmocka_unit_test(what_is_added_while_a_page_is_read_is_not_forgotten),
 		cmocka_unit_test(transactional_lanes_are_wanted_first_and_groups_in_turn),
 		cmocka_unit_test(the_room_is_divided_among_the_hungry_and_never_promised_twice),
 		cmocka_unit_test(a_page_of_which_nothing_could_be_placed_is_not_asked_for_at_once),
