@@ -137,7 +137,7 @@ a_failure_is_told_to_people_and_to_machines(void **state)
 		"Check the address for typing errors. If it looks right, ask the\r\n"
 		"recipient in another way whether it still exists.\r\n\r\n"
 		"The message was accepted here on Mon, 23 Nov 2026 07:48:20 +0000.\r\n"
-		"The header of the message is attached.\r\n")));
+		"Its subject:\r\n\r\n    hi\r\n\r\nThe header of the message is attached.\r\n")));
 	e = part(&s, made, 1);
 	assert_true(mail_mime_type_is(&e.type, STR("message"), STR("delivery-status")));
 	assert_true(str_eq(e.body,

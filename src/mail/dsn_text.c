@@ -9,9 +9,11 @@
 
 #include "base/buf.h"
 #include "base/check.h"
+#include "codec/rfc2047.h"
 #include "codec/utf8.h"
 #include "mail/date.h"
 #include "mail/dsn.h"
+#include "mail/header.h"
 
 #define COLUMNS         72
 /* Of a peer's reply, as much as a person will read. */
@@ -165,6 +167,27 @@ add_rcpt(struct buf *b, const struct mail_dsn *d, const struct mail_dsn_rcpt *r)
 	}
 }
 
+/* What the message was about: by that its sender knows it. */
+static void
+add_subject(struct buf *b, struct str content)
+{
+	AUTO(buf_done) struct buf raw;
+	AUTO(buf_done) struct buf text;
+	struct mail_field f;
+
+	buf_init(&raw, REPLY_SHOWN_MAX);
+	buf_init(&text, REPLY_SHOWN_MAX * 4);
+	if (!mail_header_find(content, STR("Subject"), &f) || f.value.n > REPLY_SHOWN_MAX)
+		return;
+	mail_header_unfold(&raw, f.value);
+	rfc2047_decode(&text, buf_str(&raw));
+	if (buf_len(&text) == 0 || !buf_is_ok(&text))
+		return;
+	buf_add(b, STR("Its subject:\r\n\r\n"));
+	add_quoted(b, buf_str(&text));
+	buf_add(b, STR("\r\n"));
+}
+
 void
 mail_dsn_text_add(struct buf *b, const struct mail_dsn *d)
 {
@@ -196,6 +219,7 @@ mail_dsn_text_add(struct buf *b, const struct mail_dsn *d)
 	buf_add(b, STR("\r\n"));
 	if (d->arrival_us != 0)
 		add_date(b, "The message was accepted here on", d->arrival_us);
+	add_subject(b, d->content);
 	add_prose(b, d->kind == MAIL_DSN_FAILED && d->full
 			 ? "The message itself is attached."
 			 : "The header of the message is attached.");

@@ -10,5 +10,10 @@
 struct buf;
 
 /* Appends "Name: value" as it stands, folded. The name is valid (mail_header_name_is_valid). A
- * single word over 900 octets, which nothing could fold, is split by a space. */
+ * single word over 900 octets, which nothing could fold, is split by a space; of more than 76
+ * blanks in a row one stays. */
 void mail_field_add(struct buf *b, struct str name, struct header_value value);
+
+/* The same for text meant for people (Subject): what is not ASCII, or looks like an encoded word,
+ * becomes encoded words (RFC 2047). */
+void mail_field_add_text(struct buf *b, struct str name, struct header_value value);
