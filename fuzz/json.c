@@ -23,7 +23,7 @@ static void
 check_string(struct str s)
 {
 	AUTO(json_free) struct json *doc = NULL;
-	AUTO(buf_done) struct buf b;
+	AUTO(buf_done) struct buf b = { 0 };
 	struct json_writer w;
 
 	buf_init(&b, 1 << 24);
@@ -41,7 +41,7 @@ int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	AUTO(json_free) struct json *doc = NULL, *again = NULL;
-	AUTO(buf_done) struct buf one, two;
+	AUTO(buf_done) struct buf one = { 0 }, two = { 0 };
 	struct str in = str_make((const char *)data, size), s;
 	struct fault f = { 0 };
 	const struct json *v;

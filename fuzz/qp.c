@@ -10,7 +10,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	AUTO(buf_done) struct buf b, out;
+	AUTO(buf_done) struct buf b = { 0 }, out = { 0 };
 	struct str in = str_make((const char *)data, size), rest, line;
 
 	buf_init(&b, 1 << 24);

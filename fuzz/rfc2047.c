@@ -31,7 +31,7 @@ add_clean(struct buf *b, struct str s)
 int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	AUTO(buf_done) struct buf want, b, out;
+	AUTO(buf_done) struct buf want = { 0 }, b = { 0 }, out = { 0 };
 	struct str in = str_make((const char *)data, size), rest, word;
 
 	if (size > 4096)

@@ -9,7 +9,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 static void
 check_refusal(const struct smtp_refusal *r)
 {
-	AUTO(buf_done) struct buf b;
+	AUTO(buf_done) struct buf b = { 0 };
 
 	buf_init(&b, 1024);
 	smtp_param_format_refusal(&b, r);
@@ -35,7 +35,7 @@ has_bare_blank(struct str path)
 static void
 check_mail(struct str args, struct arena *a)
 {
-	AUTO(buf_done) struct buf b;
+	AUTO(buf_done) struct buf b = { 0 };
 	struct smtp_refusal refusal;
 	struct smtp_command c;
 	struct smtp_mail m, again;
@@ -62,7 +62,7 @@ check_mail(struct str args, struct arena *a)
 static void
 check_rcpt(struct str args, struct arena *a)
 {
-	AUTO(buf_done) struct buf b;
+	AUTO(buf_done) struct buf b = { 0 };
 	struct smtp_refusal refusal;
 	struct smtp_command c;
 	struct smtp_rcpt r, again;

@@ -22,7 +22,7 @@ read_all(struct smtp_data_reader *r, struct str in, size_t piece, struct buf *ou
 static void
 check_reading(struct str in, size_t piece, bool normalize)
 {
-	AUTO(buf_done) struct buf one, many;
+	AUTO(buf_done) struct buf one = { 0 }, many = { 0 };
 	struct smtp_data_reader a, b;
 	bool a_ended, b_ended;
 
@@ -48,7 +48,7 @@ check_reading(struct str in, size_t piece, bool normalize)
 static void
 check_writing(struct str in, size_t piece, size_t max)
 {
-	AUTO(buf_done) struct buf wire, out;
+	AUTO(buf_done) struct buf wire = { 0 }, out = { 0 };
 	struct smtp_data_writer w = { 0 };
 	struct smtp_data_reader r;
 	struct str views[16];

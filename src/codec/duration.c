@@ -149,10 +149,11 @@ duration_add(struct buf *b, uint64_t us)
 	if (us == 0)
 		buf_add_byte(b, '0');
 	for (size_t i = 0; i < COUNT_OF(spans); i++) {
-		if (us >= spans[i].value)
-			buf_addf(b, "%llu%s", (unsigned long long)(us / spans[i].value),
-			    spans[i].name.p);
-		us %= spans[i].value;
+		uint64_t unit = spans[i].value;
+		ASSERT(unit != 0);
+		if (us >= unit)
+			buf_addf(b, "%llu%s", (unsigned long long)(us / unit), spans[i].name.p);
+		us %= unit;
 	}
 }
 

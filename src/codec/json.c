@@ -23,11 +23,16 @@ outside(const json_t *j)
 	return (const struct json *)(const void *)j;
 }
 
-/* jansson's readers take what they do not change as const only in part. */
+/* jansson's iterators change nothing, but do not say so in their types. */
 static inline json_t *
 unconst(const struct json *v)
 {
-	return (json_t *)(uintptr_t)v;
+	const union {
+		const struct json *v;
+		json_t *j;
+	} both = { .v = v };
+
+	return both.j;
 }
 
 static bool

@@ -165,6 +165,9 @@ json_writer_real(struct json_writer *w, double d)
 	}
 	begin_value(w);
 	buf_add(w->b, str_from(text));
+	/* -0 and 5 would be read back as whole numbers, the first without its sign. */
+	if (strpbrk(text, ".e") == NULL)
+		buf_add(w->b, STR(".0"));
 }
 
 void

@@ -65,7 +65,9 @@ numbers_take_the_shortest_form_that_reads_back(void **state)
 		double d;
 		const char *text;
 	} rows[] = {
-		{ 0, "0" },
+		{ 0, "0.0" },
+		{ -0.0, "-0.0" },
+		{ 25, "25.0" },
 		{ 0.1, "0.1" },
 		{ -1.5, "-1.5" },
 		{ 1e100, "1e+100" },

@@ -139,6 +139,8 @@ rfc2047_encode_text(struct buf *b, struct str text)
 	size_t at = 0, run = 0, run_end = 0; /* the run [run, run_end) waits to be encoded */
 	bool waiting = false;
 
+	if (s.p == NULL)
+		return;
 	while (at < s.n) {
 		size_t word = at;
 		while (word < s.n && s.p[word] == ' ')
@@ -180,6 +182,8 @@ rfc2047_encode_phrase(struct buf *b, struct str text)
 	struct str s = buf_str(&in);
 	bool atoms = true;
 
+	if (s.p == NULL)
+		return;
 	if (needs_words(s)) {
 		add_words(b, s);
 		return;
@@ -280,20 +284,22 @@ static bool
 convert(const char *charset, struct str s, struct buf *out)
 {
 	iconv_t cd = iconv_open("UTF-8", charset);
-	char piece[512];
-
-	if (cd == (iconv_t)-1)
-		return false;
-	char *from = (char *)(uintptr_t)s.p;
+	union { /* iconv does not change its input, but does not say so in its type */
+		const char *s;
+		char *p;
+	} from = { .s = s.p };
 	size_t left = s.n;
+
+	if (cd == (iconv_t)-1) // NOLINT(performance-no-int-to-ptr): iconv.h says so
+		return false;
 	while (left != 0) {
-		char *to = piece;
+		char piece[512], *to = piece;
 		size_t room = sizeof(piece), before = left;
-		size_t rc = iconv(cd, &from, &left, &to, &room);
+		size_t rc = iconv(cd, &from.p, &left, &to, &room);
 		buf_add(out, str_make(piece, sizeof(piece) - room));
 		if (rc == (size_t)-1 && left == before) {
 			utf8_add(out, UTF8_REPLACEMENT);
-			from++;
+			from.s++;
 			left--;
 		}
 	}
