@@ -191,7 +191,7 @@ turn(struct loop *loop)
 	int flags = EVLOOP_ONCE | EVLOOP_NO_EXIT_ON_EMPTY;
 
 	if (!list_is_empty(&loop->tasks))
-		flags = EVLOOP_NONBLOCK;
+		flags = EVLOOP_ONCE | EVLOOP_NONBLOCK; /* without ONCE: while anything is ready */
 	arm_alarm(loop);
 	loop->is_now_known = false;
 	int rc = event_base_loop(loop->base, flags);

@@ -288,6 +288,30 @@ a_watch_reports_only_what_it_is_interested_in(void **state)
 }
 
 static void
+defer_and_leave_unread(void *arg, unsigned what)
+{
+	struct scene *s = arg;
+
+	(void)what;
+	note(s, 'r');
+	loop_defer(s->loop, &s->tasks[0]);
+}
+
+static void
+tasks_run_although_a_watch_stays_ready(void **state)
+{
+	struct scene *s = *state;
+
+	assert_int_equal(write(s->pairs[0][1], "x", 1), 1);
+	loop_watch_init(&s->watches[0], s->loop, s->pairs[0][0], defer_and_leave_unread, s);
+	loop_watch_set(&s->watches[0], LOOP_READ);
+	loop_task_init(&s->tasks[0], defer_again, s);
+	loop_defer(s->loop, &s->tasks[0]);
+	loop_run(s->loop);
+	assert_string_equal(s->seen, "rara");
+}
+
+static void
 remove_second_hook(void *arg)
 {
 	struct scene *s = arg;
@@ -349,6 +373,7 @@ main(void)
 		IN_SCENE(a_watch_reports_readiness_until_everything_is_read),
 		IN_SCENE(a_watch_finished_by_another_ready_in_the_same_turn_is_not_called),
 		IN_SCENE(a_watch_reports_only_what_it_is_interested_in),
+		IN_SCENE(tasks_run_although_a_watch_stays_ready),
 		IN_SCENE(a_hook_removed_by_the_one_before_it_is_not_called),
 		IN_SCENE(free_runs_what_is_still_deferred),
 		IN_SCENE(stopping_before_running_ends_at_once),

@@ -75,7 +75,8 @@ size_t conn_unsent_bytes(const struct conn *c);
 /* ---- input ---- */
 
 /* What has arrived and was not yet dropped (buf_drop). When it is full (conn_input_is_full) and
- * on_data cannot use any of it, nothing more will come: that is the owner's to notice. */
+ * on_data cannot use any of it, nothing more will come: that is the owner's to notice. An owner
+ * that wants to take bytes later, outside on_data, pauses and resumes. */
 struct buf *conn_input(struct conn *c);
 bool conn_input_is_full(const struct conn *c);
 /* Reasons not to read are a set of bits of the owner's choosing; reading goes on when none is left.

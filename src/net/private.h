@@ -6,12 +6,14 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/arena.h"
 #include "base/buf.h"
 #include "base/fault.h"
 #include "base/list.h"
 #include "loop/loop.h"
 #include "net/addr.h"
 #include "net/conn.h"
+#include "net/resolver.h"
 #include "net/tls.h"
 
 /* ---- addr.c: the only place that casts to sockaddr ---- */
@@ -82,6 +84,12 @@ enum tls_io tls_stream_write(
 /* Sends close_notify if that is possible at once. */
 void tls_stream_say_goodbye(struct tls_stream *s);
 void tls_stream_facts(const struct tls_stream *s, struct tls_facts *out);
+
+/* ---- dns_message.c ---- */
+
+/* Reads the reply `msg` to a question for `type` (MX, TXT or PTR): fills rc, name_exists, records
+ * (in `a`), count and ttl_us; a bad message is RC_DNS. Pure; the bytes may be anything. */
+void dns_message_parse(struct str msg, enum dns_type type, struct arena *a, struct dns_answer *out);
 
 /* ---- conn.c, conn_io.c ---- */
 
