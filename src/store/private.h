@@ -286,6 +286,28 @@ enum rc store_refill_run(struct store *s, struct store_refill *op);
 #define STORE_ROW_COLUMN_COUNT 28
 void store_refill_read(sqlite3_stmt *st, struct arena *a, struct store_row *row);
 
+/* ---- config.c: shared by config_*.c */
+
+/* Runs an insert. RC_EXISTS: "there is such WHAT already". */
+enum rc store_config_insert(
+    struct store_tx *tx, sqlite3_stmt *st, const char *what, uint64_t *id_out, struct fault *fault);
+/* Runs an update or a delete. RC_NOT_FOUND: it changed nothing. RC_EXISTS likewise. */
+enum rc store_config_update(
+    struct store_tx *tx, sqlite3_stmt *st, const char *what, struct fault *fault);
+/* `sql`: a literal with the id as its only parameter. */
+enum rc store_config_delete(
+    struct store_tx *tx, const char *sql, uint64_t id, const char *what, struct fault *fault);
+/* Makes room for row number `n` (from 0). */
+void *store_config_grow(struct arena *a, void *rows, uint32_t n, size_t size);
+
+/* ---- backlog.c */
+
+/* The next (group, lane) after (*grp, *lane) that has rows with a due time; RC_DONE: none. */
+enum rc store_backlog_next(struct store_db *db, int64_t *grp, int64_t *lane, struct fault *fault);
+/* Counts its rows; *budget is how many may still be counted in all, and shrinks. */
+enum rc store_backlog_count(struct store_db *db, int64_t grp, int64_t lane, int64_t *budget,
+    struct store_backlog *out, struct fault *fault);
+
 /* ---- batch.c: one group */
 
 /* Runs `n` operations as one transaction and answers them. On failure nothing is answered and
@@ -383,6 +405,16 @@ struct store_tx {
 	struct store_db *db;
 	struct store_reader reader;
 };
+
+/* Whether `have` is the address `want`, or in its domain where that begins with '@'; an empty one
+ * fits all. */
+static inline bool
+store_address_fits(struct str want, struct str have)
+{
+	if (want.n != 0 && want.p[0] == '@')
+		return str_ends_nocase(have, want);
+	return want.n == 0 || str_eq_nocase(have, want);
+}
 
 void store_ids_push(struct store_ids *ids, uint64_t v);
 void store_metrics_note(struct store_histogram *h, uint64_t v);

@@ -248,50 +248,6 @@ list_in_doubt(struct store *s, struct fault *fault)
 	return rc == RC_DONE ? RC_OK : rc;
 }
 
-/* Finds the next (group, lane) after (*grp, *lane) that has rows; RC_DONE: none. */
-static enum rc
-next_backlog(struct store *s, int64_t *grp, int64_t *lane, struct fault *fault)
-{
-	sqlite3_stmt *st = store_db_stmt(&s->db,
-	    "SELECT grp, lane FROM recipient WHERE due_us IS NOT NULL AND (grp, lane) > (?1, ?2)"
-	    " ORDER BY grp, lane LIMIT 1");
-
-	store_db_int(st, 1, *grp);
-	store_db_int(st, 2, *lane);
-	enum rc rc = store_db_step(&s->db, st, fault);
-	if (rc != RC_OK)
-		return rc;
-	*grp = store_db_col_int(st, 0);
-	*lane = store_db_col_int(st, 1);
-	store_db_reset(st);
-	return RC_OK;
-}
-
-/* *budget: rows that may still be counted in all. */
-static enum rc
-count_backlog(struct store *s, int64_t grp, int64_t lane, int64_t *budget,
-    struct store_backlog *out, struct fault *fault)
-{
-	sqlite3_stmt *st =
-	    store_db_stmt(&s->db, "SELECT count(*), min(due_us) FROM (SELECT due_us FROM recipient"
-				  " WHERE due_us IS NOT NULL AND grp = ?1 AND lane = ?2 LIMIT ?3)");
-
-	store_db_int(st, 1, grp);
-	store_db_int(st, 2, lane);
-	store_db_int(st, 3, *budget > 1 ? *budget : 1);
-	enum rc rc = store_db_step(&s->db, st, fault);
-	if (rc != RC_OK)
-		return rc;
-	int64_t n = store_db_col_int(st, 0);
-	*out = (struct store_backlog){ .group = { (uint64_t)grp },
-		.lane = lane == STREAM_BULK ? STREAM_BULK : STREAM_TRANSACTIONAL,
-		.rows = n >= *budget ? STORE_BACKLOG_MAX : (uint64_t)n,
-		.due_us = store_db_col_int(st, 1) };
-	*budget -= n;
-	store_db_reset(st);
-	return RC_OK;
-}
-
 static enum rc
 list_backlogs(struct store *s, struct fault *fault)
 {
@@ -302,9 +258,9 @@ list_backlogs(struct store *s, struct fault *fault)
 	enum rc rc = RC_OK;
 
 	while (rc == RC_OK && n < max) {
-		rc = next_backlog(s, &grp, &lane, fault);
+		rc = store_backlog_next(&s->db, &grp, &lane, fault);
 		if (rc == RC_OK)
-			rc = count_backlog(s, grp, lane, &budget, &list[n++], fault);
+			rc = store_backlog_count(&s->db, grp, lane, &budget, &list[n++], fault);
 	}
 	s->recovery.backlogs = list;
 	s->recovery.n_backlogs = n;

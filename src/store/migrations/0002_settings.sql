@@ -38,7 +38,7 @@ CREATE TABLE relay (
 	created_us INTEGER NOT NULL
 );
 
--- Rows never change, but for limits, note and secret, which take effect at once.
+-- Rows never change, but for what takes effect at once (limits, note, secret) and what was announced.
 CREATE TABLE relay_version (
 	id              INTEGER PRIMARY KEY,
 	relay           INTEGER NOT NULL,
@@ -58,28 +58,31 @@ CREATE TABLE relay_version (
 	bounces         TEXT,
 	max_connections INTEGER NOT NULL,
 	max_recipients  INTEGER NOT NULL,
-	max_size        INTEGER NOT NULL,
 	rate_count      INTEGER NOT NULL,
-	rate_period_us  INTEGER NOT NULL,
+	rate_per_s      INTEGER NOT NULL,
 	daily_quota     INTEGER NOT NULL,
+	caps_seen       INTEGER NOT NULL,
+	caps_smtputf8   INTEGER NOT NULL,
+	caps_eight_bit  INTEGER NOT NULL,
+	caps_dsn        INTEGER NOT NULL,
+	caps_size_bytes INTEGER NOT NULL,
 	note            TEXT,
 	created_us      INTEGER NOT NULL,
 	UNIQUE (relay, number)
 );
 
 CREATE TABLE route (
-	id               INTEGER PRIMARY KEY,
-	name             TEXT NOT NULL UNIQUE,
-	relay            INTEGER,
-	account          INTEGER,
-	sender           TEXT,
-	sender_domain    TEXT,
-	recipient_domain TEXT,
-	stream           INTEGER,
-	is_default       INTEGER NOT NULL,
-	is_bounces       INTEGER NOT NULL,
-	note             TEXT,
-	created_us       INTEGER NOT NULL
+	id          INTEGER PRIMARY KEY,
+	name        TEXT NOT NULL UNIQUE,
+	relay       INTEGER,
+	account     INTEGER,
+	sender      TEXT,
+	rcpt_domain TEXT,
+	stream      INTEGER,
+	is_default  INTEGER NOT NULL,
+	for_bounces INTEGER NOT NULL,
+	note        TEXT,
+	created_us  INTEGER NOT NULL
 );
 
 CREATE TABLE alarm (
