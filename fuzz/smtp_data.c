@@ -72,6 +72,26 @@ check_writing(struct str in, size_t piece, size_t max)
 		ASSERT(buf_len(&out) == 0);
 }
 
+/* Chunks come out as they went in; the flags are those of the whole. */
+static void
+check_chunks(struct str in, size_t piece)
+{
+	AUTO(buf_done) struct buf out = { 0 };
+	struct smtp_data_reader r;
+	bool ended, cr = false, lf = false;
+
+	buf_init(&out, 1 << 24);
+	smtp_data_reader_init(&r, SMTP_DATA_CHUNK, false);
+	ASSERT(read_all(&r, in, piece, &out, &ended) == in.n && !ended);
+	smtp_data_reader_finish(&r, &out);
+	ASSERT(str_eq(buf_str(&out), in) && r.size == in.n);
+	for (size_t i = 0; i < in.n; i++) {
+		cr |= in.p[i] == '\r' && (i + 1 == in.n || in.p[i + 1] != '\n');
+		lf |= in.p[i] == '\n' && (i == 0 || in.p[i - 1] != '\r');
+	}
+	ASSERT(r.bare_cr == cr && r.bare_lf == lf && r.nul == str_has_byte(in, '\0'));
+}
+
 int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
@@ -81,6 +101,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	size_t piece = data[0] + 1u;
 
 	check_reading(in, piece, (data[1] & 1) != 0);
+	check_chunks(in, piece);
 	check_writing(in, piece, data[1] % 16 + 1u);
 	return 0;
 }

@@ -127,6 +127,8 @@ take_path(struct str word, struct str *args, struct str *path_out)
 	struct str path = str_sub(s, 0, n), rest = str_skip(s, n + 1);
 	if (rest.n != 0 && rest.p[0] != ' ' && rest.p[0] != '\t')
 		return "no blank behind the address";
+	if (str_has_byte(path, '\t'))
+		return "tab in address";
 	const char *why = skip_route(&path);
 	if (why != NULL)
 		return why;

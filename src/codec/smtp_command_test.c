@@ -125,6 +125,7 @@ a_path_that_is_none_is_refused_with_the_reason(void **state)
 		{ STR_INIT("TO:<<a@b>>"), "second angle bracket in address" },
 		{ STR_INIT("TO:<a@b>NOTIFY=NEVER"), "no blank behind the address" },
 		{ STR_INIT("TO:<a@b>>"), "no blank behind the address" },
+		{ STR_INIT("TO:<\"a\\\tb\"@c>"), "tab in address" },
 		{ STR_INIT("TO:<@a,@b>"), "source route without an address behind it" },
 		{ STR_INIT("TO:<a@b\r\nRSET>"), "control character in command" },
 	};

@@ -41,9 +41,11 @@ void smtp_data_reader_init(struct smtp_data_reader *r, enum smtp_data_mode mode,
 
 /* Takes the next bytes from the peer, in pieces of any size, and appends content to `out`.
  *
- * PARSE_ONE   the lone dot was read (never in SMTP_DATA_CHUNK). *used_out bytes belong to this
- * message, the rest of `in` to the next command. The reader is finished. PARSE_MORE  all of `in`
- * was used. Up to two bytes may be held back until what follows them is known.
+ * PARSE_ONE: the lone dot was read (never in SMTP_DATA_CHUNK). *used_out bytes belong to this
+ * message, the rest of `in` to the next command. The reader is finished.
+ *
+ * PARSE_MORE: all of `in` was used. Up to two bytes may be held back until what follows them is
+ * known.
  *
  * Never PARSE_BROKEN: a message too bad or too large must be read to its end before it can be
  * refused. Once `out` is over its limit, or where it is NULL, content is counted and thrown away.

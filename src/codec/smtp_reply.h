@@ -44,16 +44,20 @@ struct smtp_reply {
 
 /* Takes one whole reply off the front of `in`, which starts at a reply's first byte.
  *
- * PARSE_ONE     *out is the reply, its text copied to `a`, and *used_out the bytes it took.
- * PARSE_MORE    the reply has no end yet; nothing is written.
- * PARSE_BROKEN  *why_out says in a few words what is wrong (static text), *used_out is the offset
+ * PARSE_ONE: *out is the reply, its text copied to `a`, and *used_out the bytes it took.
+ *
+ * PARSE_MORE: the reply has no end yet; nothing is written.
+ *
+ * PARSE_BROKEN: *why_out says in a few words what is wrong (static text), *used_out is the offset
  * of the line that shows it. Nothing after it can be trusted; close the connection.
  *
  * Borne with: lines that end in a bare LF, no space or a tab behind the code, blanks at the end of
  * a line, an enhanced code on some lines only. An enhanced code whose class contradicts the reply
  * code (RFC 2034 §4 forbids it) is left in the text. NUL and control bytes become '?', tabs become
- * spaces. Broken: a line that begins with no code of 200..599, a code that differs between lines,
- * the limits above. */
+ * spaces.
+ *
+ * Not borne with: a line that begins with no code of 200..599, a code that differs between lines,
+ * more than the limits above. */
 enum parse smtp_reply_parse(
     struct str in, struct arena *a, struct smtp_reply *out, size_t *used_out, const char **why_out);
 
