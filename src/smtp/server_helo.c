@@ -81,7 +81,7 @@ smtp_server_helo_begin(struct smtp_server_session *s, const struct smtp_command 
 void
 smtp_server_helo_answered(struct smtp_server_session *s, const struct smtp_server_reply *reply)
 {
-	AUTO(buf_done) struct buf text;
+	AUTO(buf_done) struct buf text = { .limit = 4096 };
 
 	if (server_refused(reply)) {
 		smtp_server_session_set_state(s, SERVER_HELLO);
@@ -89,7 +89,6 @@ smtp_server_helo_answered(struct smtp_server_session *s, const struct smtp_serve
 		return;
 	}
 	smtp_server_session_set_state(s, SERVER_READY);
-	buf_init(&text, 4096);
 	buf_add(&text, reply != NULL ? reply->text : server_opts(s)->hostname);
 	if (s->facts.esmtp)
 		add_extensions(s, &text);

@@ -54,6 +54,9 @@ reply_value(struct smtp_server_session *s, struct smtp_server_reply r)
 	smtp_server_reply_text(s, r.code, r.enhanced, r.text);
 }
 
+static void reply_v(struct smtp_server_session *s, uint16_t code, struct smtp_enhanced e,
+    const char *fmt, va_list ap) PRINTF_LIKE(4, 0);
+
 static void
 reply_v(struct smtp_server_session *s, uint16_t code, struct smtp_enhanced e, const char *fmt,
     va_list ap)
