@@ -224,7 +224,7 @@ check_version(const struct relay_version_row *v, const char *name, struct fault 
 		BAD("%s: a setting is too long or holds control characters", name);
 	if (v->user.n == 0 && v->secret.n != 0)
 		BAD("%s has a secret but no user: add --user", name);
-	if (v->rate.count != 0 && v->rate.per_s == 0)
+	if (v->rate.count > RELAY_RATE_MAX || (v->rate.count != 0 && v->rate.per_s == 0))
 		BAD("%s: a rate is N/s, N/m, N/h or N/d", name);
 	return RC_OK;
 }

@@ -7,13 +7,8 @@
  *
  * A *login* is user and host: versions that share them share its limits (rate,
  * capacity window, learned connections, daily counters, held senders). A *breaker* stands before
- * each version (is the server all right?) and each version's secret (does it take our password?):
- *
- *              fault                        until is reached
- *   CLOSED ─────────────▶ OPEN ────────────────────────────────▶ HALF_OPEN
- *     ▲                   │  ▲                                       │  │
- *     └────── resume ─────┘  └─────────── fault: longer wait ────────┘  │
- *     └───────────────────────── the trial went well ──────────────────┘
+ * each version (is the server all right?) and each version's secret (does it take our password?);
+ * its states are drawn in relay/breaker.h.
  *
  * While half-open a single connection and a single message at a time are let through, as a trial.
  *
@@ -33,6 +28,7 @@
 #include "mail/stream.h"
 #include "relay/attribute.h"
 #include "relay/book.h"
+#include "relay/breaker.h"
 
 struct relay_desk;
 
@@ -77,7 +73,9 @@ void relay_desk_connect_failed(struct relay_desk *desk, struct version_id versio
 /* A connection given up on our own account before it was ready: says nothing about the relay. */
 void relay_desk_connect_cancelled(
     struct relay_desk *desk, struct version_id version, int64_t now_us);
-/* A ready connection is gone. `verdict` is NULL when it was closed in the ordinary way. */
+/* A ready connection is gone. `verdict` is NULL when it was closed in the ordinary way, which
+ * includes an idle one that the relay hung up on, with or without a 421, and when a transaction
+ * told of the fault already. */
 void relay_desk_closed(struct relay_desk *desk, struct version_id version,
     const struct relay_verdict *verdict, int64_t now_us);
 
@@ -128,7 +126,7 @@ const char *relay_news_name(enum relay_news_kind kind);
 struct relay_news {
 	enum relay_news_kind kind;
 	struct version_id version;
-	const char *why; /* "" where it goes without saying; valid until the desk is called again */
+	const char *why; /* "" where it goes without saying; static, as is remedy */
 	const char *remedy;
 	int64_t until_us;               /* when it is tried again; TIME_NEVER: not by itself */
 	char sender[RELAY_SENDER_SIZE]; /* of SENDER_HELD and _RELEASED */
@@ -149,18 +147,10 @@ struct relay_count {
 /* Hands out each login's count that changed since it was last handed out, for keeping; false when
  * there is none. Counts are totals of the day: keeping the same one twice does no harm. */
 bool relay_desk_next_count(struct relay_desk *desk, struct relay_count *out);
-/* Takes back what was kept, at start; before or after the book is set. Days gone by are ignored. */
+/* Takes back what was kept, once, at start; before or after the book is set. Days gone by are
+ * ignored. */
 void relay_desk_restore_count(
     struct relay_desk *desk, const struct relay_count *count, int64_t now_us);
-
-enum relay_breaker_state {
-#define X(name, text, next) RELAY_BREAKER_##name,
-#include "relay/relay_states.def"
-#undef X
-	RELAY_BREAKER_STATE_COUNT,
-};
-/* "closed", "open", "half-open". */
-const char *relay_breaker_state_name(enum relay_breaker_state state);
 
 /* For display. Texts are valid until the desk is called again. */
 struct relay_status {
