@@ -24,9 +24,10 @@ certs_sign(X509 *x, EVP_PKEY *key, const X509 *issuer, EVP_PKEY *issuer_key, con
 {
 	X509_NAME *name = X509_get_subject_name(x);
 	X509V3_CTX v3;
+	static long serial;
 
 	X509_set_version(x, 2);
-	ASN1_INTEGER_set(X509_get_serialNumber(x), rand());
+	ASN1_INTEGER_set(X509_get_serialNumber(x), ++serial);
 	X509_gmtime_adj(X509_getm_notBefore(x), from_s);
 	X509_gmtime_adj(X509_getm_notAfter(x), to_s);
 	X509_set_pubkey(x, key);
@@ -67,7 +68,7 @@ certs_make(struct certs *c)
 	X509 *ca = X509_new(), *other = X509_new(), *cert = X509_new(), *old = X509_new();
 	const long day = 86400;
 
-	snprintf(c->dir, sizeof(c->dir), "/tmp/certs-XXXXXX");
+	snprintf(c->dir, sizeof(c->dir), P_tmpdir "/certs-XXXXXX");
 	if (mkdtemp(c->dir) == NULL)
 		abort();
 	snprintf(c->ca, sizeof(c->ca), "%s/ca.pem", c->dir);

@@ -2,8 +2,10 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <poll.h>
 #include <stdlib.h>
+
+#include "net/listener.h"
+#include "net/private.h"
 
 #define IN_PAIR(f) cmocka_unit_test_setup_teardown(f, pair_setup, pair_teardown)
 
@@ -252,29 +254,22 @@ the_reason_a_peer_gives_before_hanging_up_is_read_although_writing_fails(void **
 	assert_int_equal(conn_unsent_bytes(p->a.conn), 19);
 }
 
-/* Two ends of a TCP connection over loopback, the first one non-blocking. */
+/* Two ends of a TCP connection over loopback; the second one blocks. */
 static void
 tcp_pair(int fds[2])
 {
-	struct net_addr at;
-	int listener = socket(AF_INET, SOCK_STREAM, 0);
-	struct {
-		unsigned short family, port;
-		unsigned char rest[14];
-	} sa = { AF_INET, 0, { 0 } };
-	socklen_t n = 16;
+	struct net_addr at, peer;
+	int listening;
 
-	(void)at;
-	sa.rest[0] = 127;
-	sa.rest[3] = 1;
-	assert_int_equal(bind(listener, (void *)&sa, n), 0);
-	assert_int_equal(listen(listener, 1), 0);
-	assert_int_equal(getsockname(listener, (void *)&sa, &n), 0);
-	fds[1] = socket(AF_INET, SOCK_STREAM, 0);
-	assert_int_equal(connect(fds[1], (void *)&sa, n), 0);
-	fds[0] = accept(listener, NULL, NULL);
+	assert_int_equal(net_addr_parse(STR("127.0.0.1:0"), &at, NULL), RC_OK);
+	assert_int_equal(listener_open(&at, NULL, &listening, NULL), RC_OK);
+	assert_true(listener_local_addr(listening, &at));
+	fds[1] = net_addr_socket(&at);
+	assert_int_equal(fcntl(fds[1], F_SETFL, 0), 0);
+	assert_int_equal(net_addr_connect(fds[1], &at), 0);
+	fds[0] = net_addr_accept(listening, &peer);
 	assert_true(fds[0] >= 0);
-	close(listener);
+	close(listening);
 }
 
 static void
