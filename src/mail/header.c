@@ -154,6 +154,29 @@ mail_header_unfolded(struct arena *a, struct str value)
 }
 
 bool
+mail_header_message_id(struct str value, struct str *out)
+{
+	struct str id = str_trim(value);
+	size_t open = str_find(id, '<');
+
+	if (open < id.n) {
+		id = str_skip(id, open + 1);
+		size_t close = str_find(id, '>');
+		if (close == id.n)
+			return false;
+		id = str_sub(id, 0, close);
+	}
+	for (size_t i = 0; i < id.n; i++) {
+		if ((uint8_t)id.p[i] <= ' ' || id.p[i] == 0x7f || id.p[i] == '<' || id.p[i] == '>')
+			return false;
+	}
+	if (id.n == 0)
+		return false;
+	*out = id;
+	return true;
+}
+
+bool
 mail_header_name_is_valid(struct str name)
 {
 	for (size_t i = 0; i < name.n; i++) {

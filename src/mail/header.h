@@ -48,6 +48,11 @@ void mail_header_unfold(struct buf *b, struct str value);
 /* The same into an arena; returns `value` itself, trimmed, where it has no fold. */
 struct str mail_header_unfolded(struct arena *a, struct str value);
 
+/* The id in the value of a Message-ID field, without angle brackets (which are borne missing); a
+ * view into `value`. False when there is none, or when it holds white space or control characters.
+ */
+bool mail_header_message_id(struct str value, struct str *out);
+
 /* Whether `name` may name a field: printable ASCII without colon and space (RFC 5322 §2.2), at
  * most 64. */
 bool mail_header_name_is_valid(struct str name);

@@ -113,6 +113,26 @@ a_header_value_cannot_hold_a_line_end(void **state)
 }
 
 static void
+a_message_id_is_what_stands_in_the_brackets(void **state)
+{
+	struct str id = STR("before");
+
+	(void)state;
+	assert_true(mail_header_message_id(STR(" <1.a@x>"), &id));
+	ASSERT_STR(id, "1.a@x");
+	assert_true(mail_header_message_id(STR("\r\n\t<2@x> (c)\r\n"), &id));
+	ASSERT_STR(id, "2@x");
+	assert_true(mail_header_message_id(STR(" bare@x "), &id));
+	ASSERT_STR(id, "bare@x");
+	assert_false(mail_header_message_id(STR(" <a@x"), &id));
+	assert_false(mail_header_message_id(STR(" <a b@x>"), &id));
+	assert_false(mail_header_message_id(STR(" <>"), &id));
+	assert_false(mail_header_message_id(STR(""), &id));
+	assert_false(mail_header_message_id(STR("a>b"), &id));
+	ASSERT_STR(id, "bare@x");
+}
+
+static void
 field_names_are_printable_without_colon(void **state)
 {
 	(void)state;
@@ -134,6 +154,7 @@ main(void)
 		cmocka_unit_test(lookup_ignores_case_and_the_body),
 		cmocka_unit_test(unfolding_drops_line_ends_and_keeps_the_space),
 		cmocka_unit_test(a_header_value_cannot_hold_a_line_end),
+		cmocka_unit_test(a_message_id_is_what_stands_in_the_brackets),
 		cmocka_unit_test(field_names_are_printable_without_colon),
 	};
 
