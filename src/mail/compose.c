@@ -216,42 +216,50 @@ is_plain_file_name(struct str s)
 	return s.n <= SEGMENT_MAX;
 }
 
-/* RFC 2231: "; filename*=utf-8''..." or, when long, "; filename*0*=...; filename*1*=...". */
+static bool
+is_plain_in_name(char c)
+{
+	return ascii_is_alnum(c) || c == '.' || c == '-' || c == '_';
+}
+
+static size_t
+encoded_size(struct str s)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < s.n; i++)
+		n += is_plain_in_name(s.p[i]) ? 1 : 3;
+	return n;
+}
+
+/* RFC 2231: "; filename*=utf-8''..." or, when long, "; filename*0*=...; filename*1*=...". A segment
+ * ends between code points, since some readers decode each by itself. */
 static void
 add_extended_name(struct buf *b, struct str s)
 {
-	static const char hex[] = "0123456789ABCDEF";
-	AUTO(buf_done) struct buf v;
+	static const struct str charset = STR_INIT("utf-8''");
+	bool split = charset.n + encoded_size(s) > SEGMENT_MAX;
+	size_t used = charset.n;
 	unsigned segment = 0;
+	uint32_t cp;
 
-	buf_init(&v, s.n * 3 + 16);
-	buf_add(&v, STR("utf-8''"));
-	for (size_t i = 0; i < s.n; i++) {
-		char c = s.p[i];
-		if (ascii_is_alnum(c) || c == '.' || c == '-' || c == '_') {
-			buf_add_byte(&v, c);
-		} else {
-			buf_add_byte(&v, '%');
-			buf_add_byte(&v, hex[(uint8_t)c >> 4]);
-			buf_add_byte(&v, hex[(uint8_t)c & 15]);
+	buf_add(b, split ? STR(";\r\n\tfilename*0*=") : STR(";\r\n\tfilename*="));
+	buf_add(b, charset);
+	while (s.n != 0) {
+		struct str point = str_sub(s, 0, utf8_step(s, &cp));
+		ASSERT(point.n != 0); /* checked by the caller */
+		if (used + encoded_size(point) > SEGMENT_MAX) {
+			buf_addf(b, ";\r\n\tfilename*%u*=", ++segment);
+			used = 0;
 		}
-	}
-	struct str rest = buf_str(&v);
-	if (rest.n <= SEGMENT_MAX) {
-		buf_addf(b, ";\r\n\tfilename*=%.*s", STR_ARG(rest));
-		return;
-	}
-	while (rest.n != 0) {
-		size_t n = rest.n < SEGMENT_MAX ? rest.n : SEGMENT_MAX;
-		/* A segment never ends inside %XX. */
-		for (size_t back = 1; back <= 2 && n < rest.n; back++) {
-			if (rest.p[n - back] == '%') {
-				n -= back;
-				break;
-			}
+		for (size_t i = 0; i < point.n; i++) {
+			if (is_plain_in_name(point.p[i]))
+				buf_add_byte(b, point.p[i]);
+			else
+				buf_addf(b, "%%%02X", (uint8_t)point.p[i]);
 		}
-		buf_addf(b, ";\r\n\tfilename*%u*=%.*s", segment++, STR_ARG(str_sub(rest, 0, n)));
-		rest = str_skip(rest, n);
+		used += encoded_size(point);
+		s = str_skip(s, point.n);
 	}
 }
 
