@@ -17,6 +17,7 @@
 
 #include "base/arena.h"
 #include "base/buf.h"
+#include "codec/ip.h"
 #include "codec/name.h"
 #include "codec/utf8.h"
 
@@ -69,63 +70,70 @@ take_utf8(struct str in, bool allow, char *to, const char **why_out)
 	return n;
 }
 
-/* "quoted" local part up to and with its closing quote; *used_out bytes of `in`, unquoted into
- * `to`. */
-static enum rc
-read_quoted(struct str in, bool utf8, struct str *to, size_t *used_out, const char **why_out)
-{
-	char *out = (char *)(uintptr_t)to->p;
-	size_t n = 0, i = 1;
+/* The local part as it is read: unquoted into `out`, which has room for all of `in`. */
+struct local {
+	struct str in; /* the whole path */
+	bool utf8;
+	char *out;
+	size_t n;    /* bytes in `out` */
+	size_t used; /* bytes of `in`, closing quote included */
+};
 
-	while (i < in.n && in.p[i] != '"') {
-		if (is_non_ascii(in.p[i])) {
-			size_t step = take_utf8(str_skip(in, i), utf8, out + n, why_out);
-			if (step == 0)
+/* Takes one non-ASCII character. */
+static bool
+read_utf8(struct local *l, const char **why_out)
+{
+	size_t n = take_utf8(str_skip(l->in, l->used), l->utf8, l->out + l->n, why_out);
+
+	l->used += n;
+	l->n += n;
+	return n != 0;
+}
+
+static enum rc
+read_quoted(struct local *l, const char **why_out)
+{
+	l->used = 1;
+	while (l->used < l->in.n && l->in.p[l->used] != '"') {
+		if (is_non_ascii(l->in.p[l->used])) {
+			if (!read_utf8(l, why_out))
 				return RC_INVALID;
-			i += step;
-			n += step;
 			continue;
 		}
-		if (in.p[i] == '\\' && ++i == in.n)
+		if (l->in.p[l->used] == '\\' && ++l->used == l->in.n)
 			break;
-		if (in.p[i] < ' ' || in.p[i] == 0x7f)
+		char c = l->in.p[l->used++];
+		if (c < ' ' || c == 0x7f)
 			return NO("the quoted local part holds a control character");
-		out[n++] = in.p[i++];
+		l->out[l->n++] = c;
 	}
-	if (i >= in.n)
+	if (l->used >= l->in.n)
 		return NO("the quote in the local part is not closed");
-	to->n = n;
-	*used_out = i + 1;
+	l->used++;
 	return RC_OK;
 }
 
 static enum rc
-read_dot_string(struct str in, bool utf8, struct str *to, size_t *used_out, const char **why_out)
+read_dot_string(struct local *l, const char **why_out)
 {
-	char *out = (char *)(uintptr_t)to->p;
-	size_t i = 0;
-
-	while (i < in.n && in.p[i] != '@') {
-		char c = in.p[i];
+	while (l->used < l->in.n && l->in.p[l->used] != '@') {
+		char c = l->in.p[l->used];
 		if (is_non_ascii(c)) {
-			size_t step = take_utf8(str_skip(in, i), utf8, out + i, why_out);
-			if (step == 0)
+			if (!read_utf8(l, why_out))
 				return RC_INVALID;
-			i += step;
 			continue;
 		}
 		if (c == ' ' || c == '\t')
 			return NO("a space in the local part needs quotes");
 		if (c != '.' && !is_atext(c))
 			return NO("the local part holds a character that is not allowed there");
-		out[i++] = c;
+		l->out[l->n++] = c;
+		l->used++;
 	}
-	if (i == 0)
+	if (l->n == 0)
 		return NO("the local part is empty");
-	if (!is_dot_string(str_make(out, i)))
+	if (!is_dot_string(str_make(l->out, l->n)))
 		return NO("the local part begins or ends with a dot, or has two together");
-	to->n = i;
-	*used_out = i;
 	return RC_OK;
 }
 
@@ -141,76 +149,18 @@ quoted_size(struct str s)
 	return n;
 }
 
-static bool
-is_ipv4(struct str s)
-{
-	struct str part;
-	int parts = 0;
-
-	while (str_cut(&s, '.', &part)) {
-		uint64_t v;
-		if (part.n > 3 || str_to_u64(part, &v) != RC_OK || v > 255)
-			return false;
-		parts++;
-	}
-	return parts == 4;
-}
-
-/* RFC 5321 §4.1.3 IPv6-addr: groups of up to four hex digits, one "::" at most, IPv4 at the end. */
-static bool
-is_ipv6(struct str s)
-{
-	int groups = 0;
-	bool gap = false;
-	size_t i = 0;
-
-	if (str_starts(s, STR("::"))) {
-		gap = true;
-		i = 2;
-	}
-	while (i < s.n) {
-		struct str rest = str_skip(s, i);
-		struct str group = str_sub(rest, 0, str_find(rest, ':'));
-		if (group.n == rest.n && str_has_byte(group, '.'))
-			return is_ipv4(group) && (gap ? groups <= 5 : groups == 6);
-		if (group.n == 0 || group.n > 4)
-			return false;
-		for (size_t k = 0; k < group.n; k++) {
-			char c = ascii_lower(group.p[k]);
-			if (!ascii_is_digit(c) && !(c >= 'a' && c <= 'f'))
-				return false;
-		}
-		groups++;
-		i += group.n;
-		if (i == s.n)
-			break;
-		i++;
-		if (i == s.n)
-			return false;
-		if (s.p[i] == ':') {
-			if (gap)
-				return false;
-			gap = true;
-			i++;
-		}
-	}
-	return gap ? groups <= 7 : groups == 8;
-}
-
 /* "[...]" of RFC 5321 §4.1.3: IPv4, "IPv6:", or a general "tag:content". */
 static bool
 is_literal(struct str s)
 {
-	struct str in, tag;
+	struct str in = str_sub(s, 1, s.n - 2);
+	struct str tag = str_sub(in, 0, str_find(in, ':'));
+	struct ip ip;
 
 	if (s.n < 3 || s.p[s.n - 1] != ']')
 		return false;
-	in = str_sub(s, 1, s.n - 2);
-	if (str_starts_nocase(in, STR("IPv6:")))
-		return is_ipv6(str_skip(in, 5));
-	tag = str_sub(in, 0, str_find(in, ':'));
-	if (tag.n == in.n)
-		return is_ipv4(in);
+	if (tag.n == in.n || str_eq_nocase(tag, STR("IPv6")))
+		return ip_parse_literal(s, &ip);
 	if (tag.n == 0 || tag.n + 1 == in.n || tag.p[tag.n - 1] == '-')
 		return false;
 	for (size_t i = 0; i < in.n; i++) {
@@ -285,7 +235,6 @@ mail_addr_parse(
 {
 	struct mail_addr r = { 0 };
 	bool utf8 = (flags & MAIL_ADDR_UTF8) != 0;
-	size_t used = 0;
 
 	if (path.n == 0) {
 		*out = (struct mail_addr){ .is_null = true };
@@ -298,15 +247,15 @@ mail_addr_parse(
 		*out = (struct mail_addr){ .local = arena_lower(a, path) };
 		return RC_OK;
 	}
-	r.local = str_make(arena_zalloc(a, path.n + 1), 0);
-	enum rc rc = path.p[0] == '"' ? read_quoted(path, utf8, &r.local, &used, why_out)
-				      : read_dot_string(path, utf8, &r.local, &used, why_out);
+	struct local l = { .in = path, .utf8 = utf8, .out = arena_zalloc(a, path.n + 1) };
+	enum rc rc = path.p[0] == '"' ? read_quoted(&l, why_out) : read_dot_string(&l, why_out);
 	if (rc != RC_OK)
 		return rc;
-	if (used == path.n || path.p[used] != '@')
-		return NO(used == path.n ? "the address has no domain"
-					 : "an @ must follow the local part");
-	rc = read_domain(str_skip(path, used + 1), utf8, a, &r, why_out);
+	r.local = str_make(l.out, l.n);
+	if (l.used == path.n || path.p[l.used] != '@')
+		return NO(l.used == path.n ? "the address has no domain"
+					   : "an @ must follow the local part");
+	rc = read_domain(str_skip(path, l.used + 1), utf8, a, &r, why_out);
 	if (rc != RC_OK)
 		return rc;
 	r.quoted = !is_dot_string(r.local);

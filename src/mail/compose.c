@@ -168,8 +168,8 @@ wants_base64(struct str text)
 {
 	size_t beyond = 0;
 
-	for (size_t i = 0; i < text.n; i++)
-		beyond += ((uint8_t)text.p[i] & 0x80) != 0;
+	for (const char *p = text.p; p != text.p + text.n; p++)
+		beyond += ((uint8_t)*p & 0x80) != 0;
 	return beyond > text.n / 6;
 }
 

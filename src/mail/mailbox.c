@@ -58,6 +58,21 @@ find_outside(struct str s, struct str stops)
 	return i;
 }
 
+/* Appends the inside of the quoted string `s`; the bytes added. */
+static size_t
+unquote(struct str s, char *to)
+{
+	size_t n = 0;
+
+	for (size_t i = 1; i + 1 < s.n; i++) {
+		if (s.p[i] == '\\' && i + 2 < s.n)
+			i++;
+		if (s.p[i] != '\r' && s.p[i] != '\n')
+			to[n++] = s.p[i];
+	}
+	return n;
+}
+
 /* A display name as people read it. */
 static struct str
 read_display(struct str s, struct arena *a)
@@ -68,12 +83,7 @@ read_display(struct str s, struct arena *a)
 	for (size_t i = 0; i < s.n;) {
 		size_t size = token_size(str_skip(s, i));
 		if (s.p[i] == '"') {
-			for (size_t k = i + 1; k + 1 < i + size; k++) {
-				if (s.p[k] == '\\' && k + 2 < i + size)
-					k++;
-				if (s.p[k] != '\r' && s.p[k] != '\n')
-					to[n++] = s.p[k];
-			}
+			n += unquote(str_sub(s, i, size), to + n);
 		} else if (s.p[i] == '(' || is_space(s.p[i])) {
 			if (n != 0 && to[n - 1] != ' ')
 				to[n++] = ' ';
