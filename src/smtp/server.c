@@ -200,9 +200,8 @@ is_asked(enum server_state state)
 	UNREACHABLE();
 }
 
-/* The session whose one good ticket is `t`, or NULL. */
-static struct smtp_server_session *
-find_asking(struct smtp_server *server, struct smtp_server_ticket t)
+struct smtp_server_session *
+smtp_server_session_of(struct smtp_server *server, struct smtp_server_ticket t)
 {
 	struct smtp_server_session *s = map_get(&server->sessions, t.conn.v);
 
@@ -213,7 +212,7 @@ void
 smtp_server_answer(
     struct smtp_server *server, struct smtp_server_ticket t, const struct smtp_server_reply *reply)
 {
-	struct smtp_server_session *s = find_asking(server, t);
+	struct smtp_server_session *s = smtp_server_session_of(server, t);
 
 	if (s == NULL)
 		return;
@@ -227,7 +226,7 @@ void
 smtp_server_answer_credential(struct smtp_server *server, struct smtp_server_ticket t,
     const struct password_verifier *verifier)
 {
-	struct smtp_server_session *s = find_asking(server, t);
+	struct smtp_server_session *s = smtp_server_session_of(server, t);
 
 	if (s == NULL)
 		return;
@@ -239,7 +238,7 @@ smtp_server_answer_credential(struct smtp_server *server, struct smtp_server_tic
 void
 smtp_server_answer_secret(struct smtp_server *server, struct smtp_server_ticket t, bool right)
 {
-	struct smtp_server_session *s = find_asking(server, t);
+	struct smtp_server_session *s = smtp_server_session_of(server, t);
 
 	if (s == NULL)
 		return;

@@ -246,6 +246,9 @@ struct smtp_server_facts {
 	uint32_t errors;
 	uint32_t failures; /* failed logins */
 };
+/* The session that a ticket was given for; NULL when the ticket is stale. */
+struct smtp_server_session *smtp_server_session_of(
+    struct smtp_server *server, struct smtp_server_ticket t);
 const struct smtp_server_facts *smtp_server_session_facts(const struct smtp_server_session *s);
 struct smtp_server *smtp_server_session_server(const struct smtp_server_session *s);
 void smtp_server_session_set_data(struct smtp_server_session *s, void *data);
