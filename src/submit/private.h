@@ -1,0 +1,40 @@
+/* Shared by the files of submit/. */
+#pragma once
+
+#include "base/check.h"
+#include "base/list.h"
+#include "base/map.h"
+#include "loop/mailbox.h"
+#include "loop/pool.h"
+#include "submit/submit.h"
+
+struct account_guard;
+struct password_cache;
+
+#define SUBMIT_MAGIC  0x5b171e12u
+#define CONFIRM_BATCH 64
+
+struct submit {
+	uint32_t magic;
+	struct submit_opts opts;
+	char *hostname;
+	struct relay_book *relays;
+	struct account_book *accounts;
+	struct mailbox *acks;    /* from the writer: struct smtp_accept, struct confirm */
+	struct mailbox *checked; /* from the pool: struct check_job */
+	struct outbox outbox;
+	struct loop_hook turn_end;
+	struct account_guard *guard;
+	struct password_cache *passwords;
+	struct map per_address; /* hash of an address -> its count, as a struct count */
+	size_t n_sessions;
+	size_t waiting;          /* operations and jobs that are out */
+	struct confirm *confirm; /* keys of this turn */
+	uint64_t serial;         /* of queue ids */
+	uint64_t epoch;          /* random: makes queue ids unique for ever */
+};
+
+/* smtp_door.c */
+void submit_on_acks(void *arg, struct mailbox_item *first);
+void submit_on_checked(void *arg, struct mailbox_item *first);
+void submit_flush_confirms(struct submit *s);
