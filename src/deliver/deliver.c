@@ -1,0 +1,279 @@
+/* The dispatcher's turn and its life.
+ *
+ * A turn takes what arrived (mail and acks from the writer, reports from carriers, orders), changes
+ * queue and desk, and only marks ways as dirty. At its end, once: overdue items, pumping of dirty
+ * ways, refills, one outcome operation with all results of the turn, one wake of each other thread.
+ * So the cost of a hop is shared by everything that happened in the same turn. */
+#include "deliver/deliver.h"
+
+#include <stdlib.h>
+
+#include "base/clock.h"
+#include "base/mem.h"
+#include "deliver/private.h"
+#include "relay/book.h"
+#include "store/store.h"
+
+static struct deliver *
+deliver_of(void *arg)
+{
+	return FROM_ARG(struct deliver, arg, DELIVER_MAGIC);
+}
+
+void
+deliver_touch(struct deliver_way *w)
+{
+	w->dirty = true;
+}
+
+void
+deliver_touch_all(struct deliver *d)
+{
+	size_t at = 0;
+	struct deliver_way *w;
+
+	while ((w = map_next(&d->ways, &at, NULL)) != NULL)
+		w->dirty = true;
+}
+
+int64_t
+deliver_now_us(struct deliver *d)
+{
+	return d->now_us;
+}
+
+static int64_t
+earlier(int64_t a, int64_t b)
+{
+	return a < b ? a : b;
+}
+
+/* Arms the timer for the first moment at which something happens by itself. */
+static void
+arm(struct deliver *d, int64_t trim_at_us)
+{
+	int64_t wall = queue_next_event_us(d->queue, d->now_us);
+	size_t at = 0;
+	struct deliver_way *w;
+
+	wall = earlier(wall, relay_desk_next_event_us(d->desk));
+	while ((w = map_next(&d->ways, &at, NULL)) != NULL)
+		wall = earlier(wall, w->ask_again_us);
+	int64_t mono = loop_now_us(d->loop);
+	int64_t due = TIME_NEVER;
+	if (wall != TIME_NEVER)
+		due = mono + (wall > d->now_us ? earlier(wall - d->now_us, HOURS(1)) : MS(1));
+	loop_timer_set(d->loop, &d->tick, earlier(due, trim_at_us));
+}
+
+static void
+count_metrics(struct deliver *d)
+{
+	atomic_store_explicit(&d->metrics.window, queue_held(d->queue), memory_order_relaxed);
+	atomic_store_explicit(&d->metrics.links, d->links.count, memory_order_relaxed);
+}
+
+static void
+on_turn_end(void *arg)
+{
+	struct deliver *d = deliver_of(arg);
+	size_t at = 0;
+	struct deliver_way *w;
+
+	d->now_us = clock_wall_us();
+	deliver_overdue(d);
+	while ((w = map_next(&d->ways, &at, NULL)) != NULL) {
+		if (w->ask_again_us <= d->now_us)
+			w->dirty = true;
+		if (w->dirty) {
+			w->dirty = false;
+			deliver_pump(d, w);
+		}
+	}
+	deliver_news(d);
+	deliver_flush(
+	    d); /* before the refills: they must see the rows as these results leave them */
+	deliver_refill(d);
+	outbox_flush(&d->outbox);
+	arm(d, deliver_trim_links(d));
+	outbox_flush(&d->outbox);
+	count_metrics(d);
+	if (d->stopping && d->jobs_out == 0 && d->links.count == 0 && d->ops_out == 0 &&
+	    d->on_idle != NULL) {
+		void (*on_idle)(void *) = TAKE(d->on_idle);
+		on_idle(d->on_idle_arg);
+	}
+}
+
+static void
+on_tick(void *arg)
+{
+	struct deliver *d = deliver_of(arg);
+
+	d->now_us = clock_wall_us();
+	relay_desk_tick(d->desk, d->now_us);
+	deliver_news(d);
+	deliver_touch_all(d);
+}
+
+static void
+on_orders(void *arg, struct mailbox_item *item)
+{
+	struct deliver *d = deliver_of(arg);
+
+	d->now_us = clock_wall_us();
+	while (item != NULL) {
+		struct mailbox_item *next = item->next;
+		struct deliver_order *o = CONTAINER_OF(item, struct deliver_order, item);
+		struct mailbox *reply = o->reply;
+		o->run(d, o);
+		if (reply != NULL)
+			outbox_add(&d->outbox, reply, item);
+		item = next;
+	}
+}
+
+struct deliver *
+deliver_new(const struct deliver_opts *opts)
+{
+	struct deliver *d = MEM_NEW(struct deliver);
+
+	d->magic = DELIVER_MAGIC;
+	d->opts = *opts;
+	d->opts.hostname = arena_str(&d->arena, opts->hostname);
+	d->loop = opts->loop;
+	d->store = opts->store;
+	d->prng = prng_make(opts->seed);
+	d->now_us = clock_wall_us();
+	d->from_store = mailbox_new();
+	d->from_carriers = mailbox_new();
+	d->orders = mailbox_new();
+	d->loaded = mailbox_new();
+	mailbox_attach(d->from_store, d->loop, deliver_on_store, d);
+	mailbox_attach(d->from_carriers, d->loop, deliver_on_reports, d);
+	mailbox_attach(d->orders, d->loop, on_orders, d);
+	mailbox_attach(d->loaded, d->loop, deliver_on_loaded, d);
+	d->readers = pool_new("content", 1);
+	outbox_init(&d->outbox);
+	loop_hook_add(d->loop, &d->turn_end, on_turn_end, d);
+	loop_timer_init(&d->tick, on_tick, d);
+	d->queue = queue_new(&opts->window);
+	d->desk = relay_desk_new(opts->seed, 0);
+	deliver_set_book(d, opts->book);
+	return d;
+}
+
+static void
+free_loads(struct deliver *d)
+{
+	size_t at = 0;
+	struct queue_item *item;
+
+	while ((item = queue_each(d->queue, &at)) != NULL)
+		deliver_drop_load(d, item);
+}
+
+void
+deliver_free(struct deliver **dp)
+{
+	struct deliver *d = *dp;
+	size_t at = 0;
+	struct deliver_way *w;
+	void *p;
+
+	if (d == NULL)
+		return;
+	*dp = NULL;
+	ASSERT(d->jobs_out == 0 && d->links.count == 0);
+	loop_hook_remove(&d->turn_end);
+	loop_timer_cancel(d->loop, &d->tick);
+	pool_free(&d->readers);
+	outbox_done(&d->outbox);
+	free_loads(d);
+	while ((w = map_next(&d->ways, &at, NULL)) != NULL) {
+		queue_outlet_free(&w->outlet);
+		free(w);
+	}
+	at = 0;
+	while ((p = map_next(&d->groups, &at, NULL)) != NULL)
+		free(p);
+	queue_free(&d->queue);
+	relay_desk_free(&d->desk);
+	relay_book_unref(&d->book);
+	mailbox_free(&d->from_store);
+	mailbox_free(&d->from_carriers);
+	mailbox_free(&d->orders);
+	mailbox_free(&d->loaded);
+	map_done(&d->messages);
+	map_done(&d->groups);
+	map_done(&d->ways);
+	map_done(&d->links);
+	map_done(&d->unacked);
+	free(d->carriers);
+	arena_done(&d->arena);
+	d->magic = 0;
+	free(d);
+}
+
+struct mailbox *
+deliver_store_mailbox(struct deliver *d)
+{
+	return d->from_store;
+}
+
+struct mailbox *
+deliver_report_mailbox(struct deliver *d)
+{
+	return d->from_carriers;
+}
+
+void
+deliver_add_carrier(struct deliver *d, struct mailbox *carrier)
+{
+	d->carriers = mem_realloc(d->carriers, (d->n_carriers + 1) * sizeof(d->carriers[0]));
+	d->carriers[d->n_carriers++] = carrier;
+}
+
+void
+deliver_post(struct deliver *d, struct deliver_order *o)
+{
+	mailbox_post(d->orders, &o->item);
+}
+
+struct relay_desk *
+deliver_desk(struct deliver *d)
+{
+	return d->desk;
+}
+
+struct queue *
+deliver_queue(struct deliver *d)
+{
+	return d->queue;
+}
+
+void
+deliver_settle(struct deliver *d)
+{
+	deliver_news(d);
+	deliver_touch_all(d);
+}
+
+const struct deliver_metrics *
+deliver_metrics(const struct deliver *d)
+{
+	return &d->metrics;
+}
+
+void
+deliver_stop(struct deliver *d, void (*on_idle)(void *arg), void *arg)
+{
+	d->stopping = true;
+	d->on_idle = on_idle;
+	d->on_idle_arg = arg;
+	for (size_t i = 0; i < d->n_carriers; i++) {
+		struct carrier_note *n = MEM_NEW(struct carrier_note);
+		n->kind = CARRIER_STOP;
+		outbox_add(&d->outbox, d->carriers[i], &n->item);
+	}
+}

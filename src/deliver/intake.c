@@ -1,0 +1,402 @@
+/* What the writer says: fresh mail, new groups, rows on disk, acknowledgements.
+ *
+ * Invariant: a recipient is in the window at most once (queue_add refuses a second), and not while
+ * an outcome of it is unacked, because a refill may still show the row as it was before. */
+#include "deliver/private.h"
+
+#include <stdlib.h>
+
+#include "base/blob.h"
+#include "base/clock.h"
+#include "base/mem.h"
+#include "relay/book.h"
+#include "store/store.h"
+
+#define CREDIT_FULL 16384 /* recipients of one lane that the writer may hand over unasked */
+#define CREDIT_LOW  (CREDIT_FULL / 2)
+
+/* ---- messages ---- */
+
+void
+deliver_msg_unref(struct deliver *d, struct deliver_msg **mp)
+{
+	struct deliver_msg *m = TAKE(*mp);
+
+	ASSERT(m->refs > 0);
+	if (--m->refs != 0)
+		return;
+	map_remove(&d->messages, m->id.v);
+	blob_unref(&m->content);
+	store_message_free(&m->fresh);
+	arena_done(&m->arena);
+	free(m);
+}
+
+void
+deliver_drop_load(struct deliver *d, struct queue_item *item)
+{
+	struct deliver_rcpt *r = item->load;
+
+	item->load = NULL;
+	deliver_msg_unref(d, &r->msg);
+}
+
+/* The recipient stays on disk, due as its row says; a fresh one has no due time there yet. */
+static void
+leave_on_disk(struct deliver *d, const struct queue_spec *s, struct deliver_rcpt *r, bool fresh)
+{
+	if (fresh) {
+		struct queue_item ghost = { .rcpt_id = s->rcpt_id,
+			.msg_id = s->msg_id,
+			.account_id = s->account_id,
+			.group_id = s->group_id,
+			.lane = s->lane,
+			.attempts = s->attempts,
+			.doubts = s->doubts,
+			.lived_us = s->lived_us,
+			.load = r };
+		struct store_result *res = deliver_result(d, &ghost);
+		res->to = r->state;
+		res->due_us = d->now_us;
+	}
+	queue_add_more(d->queue, s->group_id, s->lane, d->now_us, d->now_us);
+}
+
+/* Takes one recipient in, or leaves it on disk. `r` is in the message's arena; takes a reference
+ * when it stays. */
+static void
+take_in(struct deliver *d, const struct queue_spec *s, struct deliver_rcpt *r, bool fresh)
+{
+	struct queue_spec spec = *s;
+
+	spec.load = r;
+	enum rc rc = queue_add(d->queue, &spec, d->now_us, NULL);
+	if (rc == RC_OK)
+		r->msg->refs++;
+	else if (rc == RC_LIMIT)
+		leave_on_disk(d, s, r, fresh);
+	if (rc == RC_OK) {
+		struct deliver_group *g = deliver_group_of(d, s->group_id);
+		if (g != NULL && g->way != NULL)
+			deliver_touch(g->way);
+	}
+}
+
+static struct deliver_msg *
+msg_from_fresh(struct store_message *f)
+{
+	struct deliver_msg *m = MEM_NEW(struct deliver_msg);
+
+	*m = (struct deliver_msg){
+		.id = f->id,
+		.refs = 1,
+		.fresh = f,
+		.content = TAKE(f->content),
+		.at = f->at,
+		.account = f->account,
+		.stream = f->stream,
+		.kind = f->kind,
+		.sender = f->sender,
+		.envid = f->envid,
+		.message_id = f->message_id,
+		.created_us = f->created_us,
+		.n_rcpts = f->n_rcpts,
+		.flags = f->flags,
+		.ret = f->ret,
+		.doubt_policy = f->doubt_policy,
+	};
+	return m;
+}
+
+static void
+on_fresh(struct deliver *d, struct store_message *f)
+{
+	struct deliver_msg *m = msg_from_fresh(f);
+
+	ASSERT(map_put(&d->messages, m->id.v, m) == NULL);
+	for (uint32_t i = 0; i < f->n_rcpts; i++) {
+		const struct store_recipient *in = &f->rcpts[i];
+		if (!in->handed)
+			continue;
+		struct deliver_rcpt *r = ARENA_NEW(&m->arena, struct deliver_rcpt);
+		*r = (struct deliver_rcpt){ m, in->address, in->orcpt, in->notify, STORE_QUEUED };
+		struct queue_spec s = {
+			.rcpt_id = in->id,
+			.msg_id = m->id,
+			.account_id = m->account,
+			.group_id = in->group,
+			.lane = m->stream,
+			.dest = in->domain_hash,
+			.deadline_us = f->deadline_us,
+			.expire_after_us = d->opts.expire_after_us[m->stream],
+		};
+		d->credits[m->stream]--;
+		take_in(d, &s, r, true);
+	}
+	if (blob_total_bytes() > 0 && !blob_budget_has(64u << 20))
+		blob_unref(&m->content); /* memory is scarce: it is on disk, and read again when its
+					    turn comes */
+	deliver_msg_unref(d, &m);
+}
+
+/* ---- groups ---- */
+
+struct deliver_group *
+deliver_group_of(struct deliver *d, struct group_id id)
+{
+	return map_get(&d->groups, id.v);
+}
+
+static void
+add_group(struct deliver *d, struct group_id id, struct str key)
+{
+	struct deliver_group *g = map_get(&d->groups, id.v);
+
+	if (g != NULL)
+		return;
+	g = MEM_NEW(struct deliver_group);
+	g->id = id;
+	g->key = arena_str(&d->arena, key);
+	map_put(&d->groups, id.v, g);
+	deliver_place(d, g);
+}
+
+static void
+on_notice(struct deliver *d, struct store_notice *n)
+{
+	if (n->op.kind == STORE_GROUP)
+		add_group(d, n->group, n->key);
+	else
+		queue_add_more(d->queue, n->group, n->lane, n->due_us, d->now_us);
+	store_notice_free(&n);
+}
+
+/* ---- refills ---- */
+
+static struct deliver_msg *
+msg_from_row(struct deliver *d, const struct store_row *row)
+{
+	struct deliver_msg *m = map_get(&d->messages, row->msg.v);
+
+	if (m != NULL) {
+		m->refs++;
+		return m;
+	}
+	m = MEM_NEW(struct deliver_msg);
+	*m = (struct deliver_msg){
+		.id = row->msg,
+		.refs = 1,
+		.at = { row->segment, row->offset, row->bytes },
+		.account = row->account,
+		.stream = row->lane,
+		.kind = (enum store_kind)row->kind,
+		.created_us = row->created_us,
+		.n_rcpts = row->n_rcpts,
+		.flags = row->flags,
+		.ret = row->ret,
+		.doubt_policy = row->doubt_policy,
+		.delay_told = (row->flags & STORE_DELAY_NOTICE_SENT) != 0,
+	};
+	m->sender = arena_str(&m->arena, row->sender);
+	m->envid = arena_str(&m->arena, row->envid);
+	m->message_id = arena_str(&m->arena, row->message_id);
+	map_put(&d->messages, m->id.v, m);
+	return m;
+}
+
+/* A doubt that a crash left: its policy is applied now, once. */
+static bool
+settle_old_doubt(struct deliver *d, const struct queue_item *ghost, const struct store_row *row,
+    int64_t *due_out)
+{
+	struct queue_doubt q = { (enum queue_doubt_policy)row->doubt_policy, row->doubts, d->now_us,
+		row->deadline_us };
+	struct queue_doubt_verdict v = queue_doubt_decide(&q, d->now_us);
+
+	struct store_result *res = deliver_result(d, ghost);
+	res->from = STORE_IN_DOUBT;
+	res->to = v.step == QUEUE_DOUBT_UNKNOWN ? STORE_UNKNOWN : STORE_IN_DOUBT;
+	res->due_us = v.step == QUEUE_DOUBT_UNKNOWN ? 0 : v.at_us;
+	*due_out = v.at_us;
+	return v.step == QUEUE_DOUBT_REPEAT;
+}
+
+static void
+take_row(struct deliver *d, const struct store_row *row)
+{
+	if (map_get(&d->unacked, row->rcpt.v) != NULL || queue_find(d->queue, row->rcpt) != NULL)
+		return;
+	if (row->state == STORE_IN_DOUBT && row->due_us == TIME_NEVER)
+		return; /* waits for a person */
+	struct deliver_msg *m = msg_from_row(d, row);
+	struct deliver_rcpt *r = ARENA_NEW(&m->arena, struct deliver_rcpt);
+	*r = (struct deliver_rcpt){ m, arena_str(&m->arena, row->address),
+		arena_str(&m->arena, row->orcpt), row->notify, row->state };
+	struct queue_spec s = {
+		.rcpt_id = row->rcpt,
+		.msg_id = row->msg,
+		.account_id = row->account,
+		.group_id = row->group,
+		.lane = row->lane,
+		.dest = row->domain_hash,
+		.due_us = row->due_us,
+		.deadline_us = row->deadline_us,
+		.lived_us = row->lived_us,
+		.expire_after_us = d->opts.expire_after_us[row->lane],
+		.attempts = row->attempts,
+		.doubts = (uint8_t)row->doubts,
+	};
+	bool wanted = true;
+	if (row->state == STORE_IN_DOUBT && row->due_us == 0) {
+		struct queue_item ghost = { .rcpt_id = s.rcpt_id,
+			.msg_id = s.msg_id,
+			.account_id = s.account_id,
+			.group_id = s.group_id,
+			.lane = s.lane,
+			.attempts = s.attempts,
+			.doubts = s.doubts,
+			.lived_us = s.lived_us,
+			.load = r };
+		wanted = settle_old_doubt(d, &ghost, row, &s.due_us);
+	}
+	if (wanted)
+		take_in(d, &s, r, false);
+	deliver_msg_unref(d, &m);
+}
+
+static void
+on_refill(struct deliver *d, struct store_refill *r)
+{
+	struct deliver_group *g = deliver_group_of(d, r->group);
+	bool from_start = r->after.account.v == 0 && r->after.rcpt.v == 0;
+	bool at_end = r->last.account.v == 0 && r->last.rcpt.v == 0;
+
+	if (r->op.rc != RC_OK) {
+		queue_set_more(d->queue, r->group, r->lane, d->now_us + SECONDS(1), d->now_us);
+	} else {
+		for (uint32_t i = 0; i < r->n; i++)
+			take_row(d, &r->rows[i]);
+		if (g != NULL)
+			g->cursor[r->lane] = at_end ? (struct store_position){ 0 } : r->last;
+		/* A whole pass from the start tells what is left; anything else goes on. */
+		queue_set_more(d->queue, r->group, r->lane,
+		    at_end && from_start ? r->next_due_us : d->now_us, d->now_us);
+	}
+	store_refill_done(r);
+	free(r);
+}
+
+static void
+grant_credits(struct deliver *d)
+{
+	struct store_grant *g = NULL;
+	size_t held = queue_held(d->queue);
+	size_t capacity = d->opts.window.capacity != 0 ? d->opts.window.capacity : 100000;
+
+	for (int s = 0; s < STREAM_COUNT; s++) {
+		if (d->credits[s] > CREDIT_LOW || held + CREDIT_FULL * 2 > capacity || d->stopping)
+			continue;
+		if (g == NULL)
+			g = MEM_NEW(struct store_grant);
+		g->credits[s] = CREDIT_FULL - d->credits[s];
+		d->credits[s] = CREDIT_FULL;
+	}
+	if (g == NULL)
+		return;
+	g->op.kind = STORE_GRANT;
+	g->op.reply = d->from_store;
+	d->ops_out++;
+	outbox_add(&d->outbox, store_mailbox(d->store), &g->op.item);
+}
+
+void
+deliver_refill(struct deliver *d)
+{
+	struct queue_want w;
+
+	grant_credits(d);
+	while (!d->stopping && queue_wants(d->queue, d->now_us, &w)) {
+		struct deliver_group *g = deliver_group_of(d, w.group_id);
+		struct store_refill *r = MEM_NEW(struct store_refill);
+		r->op.kind = STORE_REFILL;
+		r->op.reply = d->from_store;
+		r->group = w.group_id;
+		r->lane = w.lane;
+		r->after = g->cursor[w.lane];
+		r->before_us = d->now_us;
+		r->share = (uint32_t)w.per_account;
+		r->max = w.count > STORE_REFILL_MAX ? STORE_REFILL_MAX : (uint32_t)w.count;
+		d->ops_out++;
+		outbox_add(&d->outbox, store_mailbox(d->store), &r->op.item);
+	}
+}
+
+/* ---- acknowledgements ---- */
+
+static void
+on_outcome_ack(struct deliver *d, struct store_op *op)
+{
+	struct store_outcome *o = CONTAINER_OF(op, struct store_outcome, op);
+	struct deliver_batch *b = CONTAINER_OF(o, struct deliver_batch, outcome);
+
+	for (uint32_t i = 0; i < o->n; i++) {
+		if (map_get(&d->unacked, o->results[i].rcpt.v) == b)
+			map_remove(&d->unacked, o->results[i].rcpt.v);
+	}
+	arena_done(&b->arena);
+	free(b);
+}
+
+void
+deliver_on_store(void *arg, struct mailbox_item *item)
+{
+	struct deliver *d = FROM_ARG(struct deliver, arg, DELIVER_MAGIC);
+
+	d->now_us = clock_wall_us();
+	while (item != NULL) {
+		struct mailbox_item *next = item->next;
+		struct store_op *op = store_op_of(item);
+		switch (op->kind) {
+		case STORE_FRESH: on_fresh(d, CONTAINER_OF(op, struct store_message, op)); break;
+		case STORE_GROUP:
+		case STORE_MORE: on_notice(d, CONTAINER_OF(op, struct store_notice, op)); break;
+		case STORE_REFILL:
+			d->ops_out--;
+			on_refill(d, CONTAINER_OF(op, struct store_refill, op));
+			break;
+		case STORE_OUTCOME:
+			d->ops_out--;
+			on_outcome_ack(d, op);
+			break;
+		case STORE_GRANT:
+			d->ops_out--;
+			free(CONTAINER_OF(op, struct store_grant, op));
+			break;
+		case STORE_ACCEPT:
+		case STORE_FINISH:
+		case STORE_CONFIRM:
+		case STORE_CALL: UNREACHABLE();
+		}
+		item = next;
+	}
+}
+
+/* ---- what the last run left ---- */
+
+void
+deliver_recover(struct deliver *d)
+{
+	const struct store_recovery *r = store_recovery(d->store);
+
+	for (size_t i = 0; i < r->n_groups; i++)
+		add_group(d, r->groups[i].id, r->groups[i].key);
+	for (size_t i = 0; i < r->n_backlogs; i++)
+		queue_add_more(d->queue, r->backlogs[i].group, r->backlogs[i].lane,
+		    r->backlogs[i].due_us, d->now_us);
+	for (size_t i = 0; i < r->n_in_doubt; i++)
+		take_row(d, &r->in_doubt[i]);
+	if (r->crashed_attempts != 0)
+		log_event(LOG_WARN, NULL, "deliver.recovered",
+		    "the last run ended without warning; %llu recipients were about to finish and are in doubt",
+		    (unsigned long long)r->crashed_attempts);
+}

@@ -1,0 +1,467 @@
+/* Connections and what goes out on them.
+ *
+ * A way is pumped when something may go out on it: while an idle connection, a message and the
+ * desk's consent come together, a job is made. Where only the connection is missing one is opened,
+ * as long as more messages are ready than connections are being opened. Idle connections are used
+ * last in, first out, so that those not needed grow old and are let go.
+ *
+ * A job whose content lies on disk only passes through the reading pool first; its connection is
+ * busy meanwhile. */
+#include "deliver/private.h"
+
+#include <stdatomic.h>
+#include <stdlib.h>
+
+#include "base/blob.h"
+#include "base/clock.h"
+#include "base/mem.h"
+#include "crypto/random.h"
+#include "mail/rewrite.h"
+#include "relay/book.h"
+#include "store/reader.h"
+#include "store/store.h"
+
+struct content_read {
+	struct pool_job job;
+	struct deliver *owner;
+	struct deliver_job *for_job;
+	struct msg_id id;
+	struct store_content at;
+	struct blob *content;
+	enum rc rc;
+};
+
+static void
+to_carrier(
+    struct deliver *d, struct deliver_link *l, enum carrier_kind kind, struct carrier_note *n)
+{
+	n->kind = kind;
+	n->conn = l->id;
+	outbox_add(&d->outbox, l->carrier, &n->item);
+}
+
+static void
+link_to_idle(struct deliver *d, struct deliver_link *l)
+{
+	l->state = LINK_IDLE;
+	l->idle_since_us = loop_now_us(d->loop);
+	list_push_front(&l->way->idle, &l->idle_link);
+}
+
+static void
+link_from_idle(struct deliver_link *l, enum link_state to)
+{
+	if (l->state == LINK_IDLE)
+		list_remove(&l->idle_link);
+	l->state = to;
+}
+
+static void
+let_go(struct deliver *d, struct deliver_link *l)
+{
+	link_from_idle(l, LINK_QUITTING);
+	to_carrier(d, l, CARRIER_QUIT, MEM_NEW(struct carrier_note));
+}
+
+/* ---- opening ---- */
+
+static struct conn_id
+next_conn(void)
+{
+	static _Atomic uint64_t last;
+
+	return (struct conn_id){ atomic_fetch_add(&last, 1) + 1 };
+}
+
+static void
+open_link(struct deliver *d, struct deliver_way *w)
+{
+	struct deliver_link *l = MEM_NEW(struct deliver_link);
+	struct carrier_open *o = MEM_NEW(struct carrier_open);
+
+	l->id = next_conn();
+	l->way = w;
+	l->carrier = d->carriers[d->next_carrier++ % d->n_carriers];
+	l->state = LINK_DIALLING;
+	map_put(&d->links, l->id.v, l);
+	w->n_links++;
+	w->n_dialling++;
+	relay_desk_connecting(d->desk, w->version, d->now_us);
+	o->book = relay_book_ref(d->book);
+	o->version = w->version;
+	to_carrier(d, l, CARRIER_OPEN, &o->note);
+	atomic_fetch_add_explicit(&d->metrics.connects, 1, memory_order_relaxed);
+}
+
+/* ---- jobs ---- */
+
+static bool
+is_ascii(struct str s)
+{
+	for (size_t i = 0; i < s.n; i++) {
+		if ((unsigned char)s.p[i] >= 0x80)
+			return false;
+	}
+	return true;
+}
+
+static void
+fill_rcpt(struct smtp_job_rcpt *to, const struct queue_item *item)
+{
+	const struct deliver_rcpt *r = item->load;
+
+	to->id = item->rcpt_id;
+	to->path = r->address;
+	if (r->notify != 0) {
+		to->params.seen |= SMTP_PARAM_BIT(NOTIFY);
+		to->params.notify = r->notify;
+	}
+	if (r->orcpt.n != 0) {
+		size_t semicolon = str_find(r->orcpt, ';');
+		to->params.seen |= SMTP_PARAM_BIT(ORCPT);
+		to->params.orcpt_type = str_sub(r->orcpt, 0, semicolon);
+		to->params.orcpt = str_skip(r->orcpt, semicolon + 1);
+	}
+}
+
+static struct deliver_job *
+make_job(struct deliver *d, struct deliver_way *w, struct queue_item *first)
+{
+	struct deliver_job *job = MEM_NEW(struct deliver_job);
+	struct deliver_rcpt *r = first->load;
+	struct deliver_msg *m = r->msg;
+	const struct deliver_group *g = deliver_group_of(d, first->group_id);
+	struct deliver_load *load = ARENA_NEW(&job->arena, struct deliver_load);
+	size_t max = w->max_rcpts < m->n_rcpts ? w->max_rcpts : m->n_rcpts;
+
+	load->msg = m;
+	load->items = ARENA_NEW_ARRAY(&job->arena, struct queue_item *, max);
+	load->sender = g->rewritten.n != 0 ? arena_str(&job->arena, g->rewritten) : m->sender;
+	m->refs++;
+	job->load = load;
+	job->version = w->version;
+	job->lane = first->lane;
+	job->began_us = d->now_us;
+	job->smtp = (struct smtp_job){ .msg = m->id, .sender = load->sender, .arena = &job->arena };
+	job->smtp.rcpts = ARENA_NEW_ARRAY(&job->arena, struct smtp_job_rcpt, max);
+	job->smtp.needs_8bit = (m->flags & STORE_8BITMIME) != 0;
+	job->smtp.needs_utf8 = (m->flags & STORE_SMTPUTF8) != 0;
+	if (m->ret != 0) {
+		job->smtp.params.seen |= SMTP_PARAM_BIT(RET);
+		job->smtp.params.ret = (enum smtp_ret)(m->ret - 1);
+	}
+	if (m->envid.n != 0) {
+		job->smtp.params.seen |= SMTP_PARAM_BIT(ENVID);
+		job->smtp.params.envid = m->envid;
+	}
+	for (struct queue_item *item = first; item != NULL && job->smtp.n_rcpts < max;
+	     item = job->smtp.n_rcpts < max ? queue_sibling(d->queue, first, d->now_us) : NULL) {
+		size_t i = job->smtp.n_rcpts++;
+		load->items[i] = item;
+		fill_rcpt(&job->smtp.rcpts[i], item);
+		if (!is_ascii(job->smtp.rcpts[i].path))
+			job->smtp.needs_utf8 = true;
+	}
+	return job;
+}
+
+/* Content for the job: the message's, with the sender rewritten in its header where the relay asks
+ * for it. */
+static void
+set_content(struct deliver_job *job, struct blob *content)
+{
+	struct deliver_load *load = job->load;
+	AUTO(arena_done) struct arena a = { 0 };
+	struct mail_pieces p;
+	const char *why;
+
+	mail_pieces_init(&p, &a);
+	if (str_eq(load->sender, load->msg->sender) ||
+	    mail_rewrite_from(blob_str(content), load->sender, &p, &why) != RC_OK) {
+		job->smtp.content = blob_ref(content);
+		return;
+	}
+	job->smtp.content = blob_new(p.bytes);
+	mail_pieces_join(&p, job->smtp.content->p);
+}
+
+static void
+read_content(struct pool_job *p)
+{
+	struct content_read *r = CONTAINER_OF(p, struct content_read, job);
+	AUTO(store_reader_free) struct store_reader *reader = NULL;
+	struct fault f = { 0 };
+
+	r->rc = store_reader_new(r->owner->store, &reader, &f);
+	if (r->rc == RC_OK)
+		r->rc = store_reader_content(reader, r->id, r->at, &r->content, &f);
+	if (r->rc != RC_OK)
+		log_event(LOG_ERROR, NULL, "deliver.content", "message %llu cannot be read: %s",
+		    (unsigned long long)r->id.v, f.text);
+}
+
+static void
+send_job(struct deliver *d, struct deliver_link *l, struct deliver_job *job)
+{
+	struct deliver_load *load = job->load;
+
+	link_from_idle(l, LINK_BUSY);
+	relay_desk_began(d->desk, job->version, job->lane, d->now_us);
+	d->jobs_out++;
+	job->note.conn = l->id;
+	atomic_fetch_add_explicit(&d->metrics.jobs, 1, memory_order_relaxed);
+	if (load->msg->content != NULL) {
+		set_content(job, load->msg->content);
+		to_carrier(d, l, CARRIER_JOB, &job->note);
+		return;
+	}
+	struct content_read *r = MEM_NEW(struct content_read);
+	*r = (struct content_read){ .job = { .run = read_content, .reply = d->loaded },
+		.owner = d,
+		.for_job = job,
+		.id = load->msg->id,
+		.at = load->msg->at };
+	pool_post(d->readers, &r->job);
+}
+
+void
+deliver_on_loaded(void *arg, struct mailbox_item *item)
+{
+	struct deliver *d = FROM_ARG(struct deliver, arg, DELIVER_MAGIC);
+
+	d->now_us = clock_wall_us();
+	while (item != NULL) {
+		struct mailbox_item *next = item->next;
+		struct content_read *r = CONTAINER_OF(pool_job_of(item), struct content_read, job);
+		struct deliver_job *job = r->for_job;
+		struct deliver_link *l = map_get(&d->links, job->note.conn.v);
+		struct deliver_load *load = job->load;
+		if (r->rc == RC_OK) {
+			set_content(job, r->content);
+			if (load->msg->content == NULL)
+				load->msg->content = TAKE(r->content);
+		}
+		if (r->rc == RC_OK && l != NULL)
+			to_carrier(d, l, CARRIER_JOB, &job->note);
+		else
+			deliver_job_back(d, l, job); /* not tried: back to the queue */
+		blob_unref(&r->content);
+		free(r);
+		item = next;
+	}
+}
+
+/* ---- pumping ---- */
+
+static unsigned
+lanes_allowed(struct deliver *d, struct deliver_way *w)
+{
+	unsigned lanes = 0;
+
+	for (int s = 0; s < STREAM_COUNT; s++) {
+		int64_t wait = TIME_NEVER;
+		if (relay_desk_may_send(d->desk, w->version, (enum stream)s, d->now_us, &wait))
+			lanes |= QUEUE_LANE(s);
+		else if (wait < w->ask_again_us)
+			w->ask_again_us = wait;
+	}
+	return lanes;
+}
+
+/* Ready recipients of the way's groups, for `lanes`. */
+static size_t
+ready_count(struct deliver *d, const struct deliver_way *w, unsigned lanes)
+{
+	size_t at = 0;
+	size_t n = 0;
+	struct deliver_group *g;
+
+	while ((g = map_next(&d->groups, &at, NULL)) != NULL) {
+		for (int s = 0; g->way == w && g->open && s < STREAM_COUNT; s++) {
+			if ((lanes & QUEUE_LANE(s)) != 0)
+				n += queue_count(d->queue, g->id, (enum stream)s).ready;
+		}
+	}
+	return n;
+}
+
+static void
+open_links(struct deliver *d, struct deliver_way *w, unsigned lanes)
+{
+	size_t ready = ready_count(d, w, lanes);
+
+	while (w->n_dialling < ready && w->row != NULL && d->n_carriers != 0) {
+		int64_t wait = TIME_NEVER;
+		enum stream lane =
+		    (lanes & QUEUE_LANE(STREAM_TRANSACTIONAL)) != 0 &&
+			    queue_outlet_has(w->outlet, QUEUE_LANE(STREAM_TRANSACTIONAL), d->now_us)
+			? STREAM_TRANSACTIONAL
+			: STREAM_BULK;
+		if (!relay_desk_may_connect(d->desk, w->version, lane, d->now_us, &wait)) {
+			if (wait < w->ask_again_us)
+				w->ask_again_us = wait;
+			return;
+		}
+		open_link(d, w);
+	}
+}
+
+/* A sender that the relay refuses is held on its login, and nobody else is: its mail waits. */
+static bool
+sender_is_held(struct deliver *d, struct deliver_way *w, struct queue_item *item)
+{
+	struct deliver_rcpt *r = item->load;
+	const struct deliver_group *g = deliver_group_of(d, item->group_id);
+	struct str sender = g->rewritten.n != 0 ? g->rewritten : r->msg->sender;
+	int64_t until;
+
+	if (!relay_desk_is_sender_held(d->desk, w->version, sender, d->now_us, &until))
+		return false;
+	if (until == TIME_NEVER || until > d->now_us + MINUTES(5))
+		until = d->now_us + MINUTES(5);
+	deliver_defer(d, item, until);
+	return true;
+}
+
+void
+deliver_pump(struct deliver *d, struct deliver_way *w)
+{
+	w->ask_again_us = TIME_NEVER;
+	for (;;) {
+		if (d->stopping || !relay_desk_is_usable(d->desk, w->version))
+			return;
+		unsigned lanes = lanes_allowed(d, w);
+		if (lanes == 0 || !queue_outlet_has(w->outlet, lanes, d->now_us))
+			return;
+		struct deliver_link *l = LIST_FIRST(&w->idle, struct deliver_link, idle_link);
+		if (l == NULL) {
+			open_links(d, w, lanes);
+			return;
+		}
+		struct queue_item *item = queue_outlet_next(w->outlet, lanes, d->now_us);
+		if (item == NULL)
+			return;
+		if (sender_is_held(d, w, item))
+			continue;
+		send_job(d, l, make_job(d, w, item));
+	}
+}
+
+int64_t
+deliver_trim_links(struct deliver *d)
+{
+	int64_t now = loop_now_us(d->loop);
+	int64_t next = TIME_NEVER;
+	size_t at = 0;
+	struct deliver_way *w;
+
+	while ((w = map_next(&d->ways, &at, NULL)) != NULL) {
+		while (!list_is_empty(&w->idle)) {
+			struct deliver_link *oldest =
+			    CONTAINER_OF(w->idle.prev, struct deliver_link, idle_link);
+			int64_t due = w->row == NULL || d->stopping
+					  ? now
+					  : oldest->idle_since_us + d->opts.idle_us;
+			if (due > now) {
+				next = due < next ? due : next;
+				break;
+			}
+			let_go(d, oldest);
+		}
+	}
+	return next;
+}
+
+/* ---- reports ---- */
+
+static void
+copy_text(char *to, size_t size, struct str s)
+{
+	snprintf(to, size, "%.*s", STR_ARG(s));
+}
+
+static void
+on_ready(struct deliver *d, struct deliver_link *l, const struct carrier_report *r)
+{
+	struct deliver_way *w = l->way;
+
+	copy_text(l->remote, sizeof(l->remote), r->remote);
+	copy_text(l->tls, sizeof(l->tls), r->tls);
+	copy_text(l->peer, sizeof(l->peer), r->peer);
+	l->has_dsn = smtp_caps_has(&r->caps, SMTP_CAP_DSN);
+	w->n_dialling--;
+	if (r->caps.rcpt_max != 0 && r->caps.rcpt_max < w->max_rcpts)
+		w->max_rcpts = r->caps.rcpt_max;
+	relay_desk_connected(d->desk, w->version, d->now_us);
+	if (l->state != LINK_DIALLING)
+		return;
+	link_to_idle(d, l);
+	deliver_touch(w);
+}
+
+static void
+on_closed(struct deliver *d, struct deliver_link *l, const struct carrier_report *r)
+{
+	struct deliver_way *w = l->way;
+	bool orderly = r->why.outcome == SMTP_NOT_TRIED || r->why.trouble == SMTP_TROUBLE_OURS;
+	struct relay_verdict v;
+
+	deliver_judge(d, w, &r->why, r->dns_says_no_host, &v);
+	link_from_idle(l, LINK_QUITTING);
+	if (r->was_ready) {
+		relay_desk_closed(d->desk, w->version, orderly ? NULL : &v, d->now_us);
+	} else {
+		w->n_dialling--;
+		if (orderly) {
+			relay_desk_connect_cancelled(d->desk, w->version, d->now_us);
+		} else {
+			relay_desk_connect_failed(d->desk, w->version, &v, d->now_us);
+			atomic_fetch_add_explicit(
+			    &d->metrics.connect_failures, 1, memory_order_relaxed);
+		}
+	}
+	w->n_links--;
+	map_remove(&d->links, l->id.v);
+	free(l);
+	deliver_touch(w);
+}
+
+static void
+one_report(struct deliver *d, struct carrier_note *n)
+{
+	struct deliver_link *l = map_get(&d->links, n->conn.v);
+
+	if (n->kind == CARRIER_DONE) {
+		/* A job whose record was out when its connection died comes back after the link is
+		 * gone. */
+		struct deliver_job *job = CONTAINER_OF(n, struct deliver_job, note);
+		deliver_touch(deliver_way_of(d, job->version));
+		if (l != NULL && l->state == LINK_BUSY && job->conn_is_good)
+			link_to_idle(d, l);
+		else if (l != NULL && l->state == LINK_BUSY)
+			l->state = LINK_QUITTING;
+		deliver_job_back(d, l, job);
+		return;
+	}
+	ASSERT(l != NULL);
+	struct carrier_report *r = CONTAINER_OF(n, struct carrier_report, note);
+	if (n->kind == CARRIER_READY)
+		on_ready(d, l, r);
+	else
+		on_closed(d, l, r);
+	carrier_report_free(&r);
+}
+
+void
+deliver_on_reports(void *arg, struct mailbox_item *item)
+{
+	struct deliver *d = FROM_ARG(struct deliver, arg, DELIVER_MAGIC);
+
+	d->now_us = clock_wall_us();
+	while (item != NULL) {
+		struct mailbox_item *next = item->next;
+		one_report(d, carrier_note_of(item));
+		item = next;
+	}
+	deliver_news(d);
+}

@@ -1,0 +1,203 @@
+/* The dispatcher's own structures, shared by the files of deliver/; nobody else includes it. */
+#pragma once
+
+#include <stdatomic.h>
+
+#include "base/arena.h"
+#include "base/check.h"
+#include "base/list.h"
+#include "base/log.h"
+#include "base/map.h"
+#include "base/prng.h"
+#include "deliver/carrier.h"
+#include "deliver/deliver.h"
+#include "loop/pool.h"
+#include "queue/doubt.h"
+#include "queue/outlet.h"
+#include "store/message.h"
+
+/* What the dispatcher knows of a message of which it holds at least one recipient. */
+struct deliver_msg {
+	struct msg_id id;
+	uint32_t refs; /* recipients in the window, jobs, reports being made */
+	struct store_message
+	    *fresh; /* owns the strings of fresh mail, else NULL and `arena` does */
+	struct arena arena;
+	struct blob *content; /* NULL while it lies on disk only */
+	struct store_content at;
+	struct account_id account;
+	enum stream stream;
+	enum store_kind kind;
+	struct str sender;
+	struct str envid;
+	struct str message_id;
+	int64_t created_us;
+	uint32_t n_rcpts;
+	uint32_t flags;
+	uint8_t ret;
+	uint8_t doubt_policy;
+	bool delay_told;
+};
+
+/* One recipient in the window: the load of its queue_item. */
+struct deliver_rcpt {
+	struct deliver_msg *msg;
+	struct str address;
+	struct str orcpt;
+	uint8_t notify;
+	enum store_state state; /* QUEUED or IN_DOUBT, as the writer was last told */
+};
+
+/* A group of the queue and where it goes under the present book. */
+struct deliver_group {
+	struct group_id id;
+	struct str key; /* in the dispatcher's arena */
+	enum relay_refusal refusal;
+	struct deliver_way *way; /* NULL: nowhere */
+	struct str rewritten;    /* sender to use instead, or empty; lives in the book */
+	struct store_position cursor[STREAM_COUNT]; /* where the next refill continues */
+	bool open;
+};
+
+/* A relay version in use: its outlet of the queue and its connections. */
+struct deliver_way {
+	struct version_id version;
+	const struct relay_version_row
+	    *row; /* of the present book; NULL when only old connections are left */
+	struct queue_outlet *outlet;
+	struct list idle; /* struct deliver_link, most recently used first */
+	size_t n_links;
+	size_t n_dialling;
+	int64_t ask_again_us; /* a limit said no until then; TIME_NEVER: none */
+	uint32_t max_rcpts;   /* of a transaction, as configured and as the peer announced */
+	bool dirty;           /* something may go out: pump it at the end of the turn */
+};
+
+/* DIALLING -> IDLE <-> BUSY; from each to QUITTING, then gone. */
+enum link_state { LINK_DIALLING, LINK_IDLE, LINK_BUSY, LINK_QUITTING };
+
+/* One connection, as the dispatcher sees it. */
+struct deliver_link {
+	struct conn_id id;
+	struct mailbox *carrier;
+	struct deliver_way *way;
+	enum link_state state;
+	struct list idle_link;
+	int64_t idle_since_us; /* monotonic */
+	char remote[64];
+	char tls[96];
+	char peer[96];
+	bool has_dsn; /* the peer reports success itself (RFC 3461) */
+};
+
+/* What the dispatcher needs when a job comes back: the job's load, in the job's arena. */
+struct deliver_load {
+	struct deliver_msg *msg;   /* one reference */
+	struct queue_item **items; /* one for each recipient of the job; all OUT */
+	struct str sender;         /* as it is sent */
+};
+
+/* Results that wait for the end of the turn, to travel as one operation. */
+struct deliver_batch {
+	struct store_outcome outcome;
+	struct arena arena;
+	size_t cap_results;
+	struct list
+	    reports; /* struct pending_report of report.c, to be written at the end of the turn */
+	size_t n_reports;
+};
+
+#define DELIVER_MAGIC 0xde11fe12u
+
+struct deliver {
+	uint32_t magic;
+	struct deliver_opts opts;
+	struct arena arena; /* group keys, hostname */
+	struct loop *loop;
+	struct store *store;
+	struct mailbox *from_store;
+	struct mailbox *from_carriers;
+	struct mailbox *orders;
+	struct mailbox *loaded; /* contents read from disk */
+	struct pool *readers;
+	struct outbox outbox;
+	struct loop_hook turn_end;
+	struct loop_timer tick;
+	struct prng prng;
+	int64_t now_us; /* wall, of this turn */
+
+	struct queue *queue;
+	struct relay_desk *desk;
+	struct relay_book *book;
+	struct map messages; /* msg_id -> deliver_msg */
+	struct map groups;   /* group_id -> deliver_group */
+	struct map ways;     /* version_id -> deliver_way */
+	struct map links;    /* conn_id -> deliver_link */
+	struct map
+	    unacked; /* rcpt_id -> the last deliver_batch that tells of it, not yet committed */
+	struct deliver_batch *batch; /* of this turn, or NULL */
+	struct mailbox **carriers;
+	size_t n_carriers;
+	size_t next_carrier;
+	size_t jobs_out;
+	size_t ops_out;                /* operations that the writer has */
+	int64_t credits[STREAM_COUNT]; /* granted and not yet spent */
+	bool stopping;
+	void (*on_idle)(void *arg);
+	void *on_idle_arg;
+	struct deliver_metrics metrics;
+};
+
+/* ---- deliver.c ---- */
+/* Something changed for `way`: look at it at the end of this turn. */
+void deliver_touch(struct deliver_way *w);
+void deliver_touch_all(struct deliver *d);
+
+/* ---- intake.c: what the writer says ---- */
+void deliver_on_store(void *arg, struct mailbox_item *first);
+struct deliver_group *deliver_group_of(struct deliver *d, struct group_id id);
+/* Asks for rows where the window runs low, and grants the writer what there is room for. */
+void deliver_refill(struct deliver *d);
+/* Gives a reference back; the last one frees. */
+void deliver_msg_unref(struct deliver *d, struct deliver_msg **m);
+/* Forgets the load of an item that is leaving the window. */
+void deliver_drop_load(struct deliver *d, struct queue_item *item);
+
+/* ---- ways.c: through whom ---- */
+struct deliver_way *deliver_way_of(struct deliver *d, struct version_id v);
+/* Where the group goes under the present book. */
+void deliver_place(struct deliver *d, struct deliver_group *g);
+/* Lets the desk's news take effect: open and close groups, log. */
+void deliver_news(struct deliver *d);
+
+/* ---- links.c: connections and what goes out on them ---- */
+void deliver_on_reports(void *arg, struct mailbox_item *first);
+void deliver_on_loaded(void *arg, struct mailbox_item *first);
+void deliver_pump(struct deliver *d, struct deliver_way *w);
+/* Says goodbye to connections that were idle too long; returns when to look again (monotonic). */
+int64_t deliver_trim_links(struct deliver *d);
+
+/* ---- outcome.c: what came of it ---- */
+void deliver_job_back(struct deliver *d, struct deliver_link *l, struct deliver_job *job);
+/* Items whose time is up. */
+void deliver_overdue(struct deliver *d);
+/* The batch of this turn, made when first needed. */
+struct deliver_batch *deliver_batch_of(struct deliver *d);
+/* A new result of this turn's batch for `item`, filled in but for `to` and what hangs on it. */
+struct store_result *deliver_result(struct deliver *d, const struct queue_item *item);
+/* Posts the batch. */
+void deliver_flush(struct deliver *d);
+/* Relay verdict of a client's verdict. */
+void deliver_judge(struct deliver *d, const struct deliver_way *w, const struct smtp_verdict *v,
+    bool no_host, struct relay_verdict *out);
+/* Puts the item back to wait until due_us; the window may have no place for it any more. */
+void deliver_defer(struct deliver *d, struct queue_item *item, int64_t due_us);
+
+/* ---- report.c: what is told to senders ---- */
+enum deliver_report { DELIVER_REPORT_FAILED, DELIVER_REPORT_DELAYED, DELIVER_REPORT_RELAYED };
+/* Notes that the sender is to be told about one recipient, where the sender wants to be; recipients
+ * of one message share a report. */
+void deliver_tell(struct deliver *d, enum deliver_report what, const struct queue_item *item,
+    const struct smtp_verdict *v, const struct deliver_link *l, int64_t retry_until_us);
+/* Writes the reports of this turn into its batch, as messages to be accepted in the same commit. */
+void deliver_write_reports(struct deliver *d, struct deliver_batch *b);
