@@ -1,0 +1,111 @@
+/* Shared by the files of daemon/. */
+#pragma once
+
+#include "daemon/config.h"
+#include "loop/mailbox.h"
+#include "loop/pool.h"
+#include "loop/thread.h"
+#include "net/listener.h"
+#include "smtp/server.h"
+#include "submit/submit.h"
+
+struct account_book;
+struct api;
+struct carrier;
+struct daemon;
+struct deliver;
+struct dialer;
+struct loop_signal;
+struct relay_book;
+struct resolver;
+struct seal_key;
+struct store;
+struct tls_ctx;
+
+/* A closure on its way to a worker's loop, or back to the main loop. Freed by whoever runs it. */
+struct daemon_note {
+	struct mailbox_item item;
+	void (*run)(struct daemon_note *n);
+};
+
+#define WORKER_MAGIC 0x3017ce12u
+
+/* One loop thread with everything that lives on it. Built by the main thread before the thread
+ * starts. */
+struct worker {
+	uint32_t magic;
+	struct daemon *daemon;
+	struct loop *loop;
+	struct loop_thread *thread;
+	struct mailbox *notes;
+	struct resolver *resolver;
+	struct dialer *dialer;
+	struct carrier *carrier;
+	struct submit *submit;
+	struct smtp_server *server;
+	struct listener **listeners;
+	size_t n_listeners;
+};
+
+/* What a listener belongs to. */
+struct door_port {
+	struct worker *worker;
+	bool implicit_tls;
+};
+
+struct daemon {
+	struct daemon_config config;
+	struct seal_key *seal;
+	struct store *store;
+	struct tls_ctx *tls; /* of the servers; replaced on reload */
+	int64_t tls_stamp;   /* newest mtime of the files it was made from */
+	struct relay_book *relays;
+	struct account_book *accounts;
+	struct pool *pool;
+	struct pool *books_pool; /* one thread: publications keep their order */
+	struct submit *door;     /* of the main loop, for the API; may be NULL */
+	struct loop *loop;       /* the main thread's */
+	struct mailbox *notes;   /* to the main thread */
+	struct loop_signal *signals;
+	struct loop_timer watch; /* certificate files; the end of patience at shutdown */
+	struct loop *deliver_loop;
+	struct loop_thread *deliver_thread;
+	struct mailbox *deliver_notes;
+	struct deliver *deliver;
+	struct worker *workers;
+	size_t n_workers;
+	struct api *api;
+	/* shutdown */
+	bool stopping;
+	size_t drained;
+	bool delivered;
+	int exit_status;
+};
+
+/* worker.c */
+enum rc worker_init(struct worker *w, struct daemon *d, struct fault *f);
+void worker_done(struct worker *w);
+/* Opens the listening sockets of every worker, one each for every address. */
+enum rc workers_listen(struct daemon *d, struct fault *f);
+struct smtp_server_opts worker_server_opts(const struct daemon *d);
+
+/* serve.c */
+/* submit_opts.on_drained of a worker. */
+void daemon_worker_drained(void *worker);
+
+/* books.c */
+/* Reads the settings from the store into d->relays and d->accounts. Main thread, before the threads
+ * run. */
+enum rc books_load(struct daemon *d, struct fault *f);
+/* Reads them again and hands them to everybody; `done` runs on the main loop. */
+void books_publish(
+    struct daemon *d, void (*done)(void *arg, enum rc rc, const struct fault *f), void *arg);
+
+/* tls_files.c */
+enum rc tls_files_load(struct daemon *d, struct fault *f);
+/* Loads them again when they changed on disk, and publishes. A file that cannot be used is logged;
+ * the old certificate stays. */
+void tls_files_refresh(struct daemon *d);
+
+/* Posts `run` to a loop. */
+void daemon_tell(struct mailbox *to, struct daemon_note *n);
