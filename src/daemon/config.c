@@ -238,11 +238,12 @@ set(struct daemon_config *c, struct str key, struct str value, const char *where
 	const struct row *r = find_row(key);
 	const char *why = "";
 
+	value = str_trim(value);
 	if (r == NULL)
 		return fault_set(f, RC_INVALID,
 		    "%s: there is no setting '%.*s'; did you mean '%s'?", where, STR_ARG(key),
 		    nearest(key));
-	if (!r->read(c, (char *)c + r->offset, str_trim(value), &why))
+	if (!r->read(c, (char *)c + r->offset, value, &why))
 		return fault_set(f, RC_INVALID, "%s: %s = %.*s: %s", where, r->key,
 		    STR_ARG(str_sub(value, 0, 60)), why);
 	return RC_OK;

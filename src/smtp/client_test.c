@@ -1,9 +1,10 @@
 /* The client against a scripted peer on the other end of a socket pair, both on one loop. */
-#include <cmocka.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+
+#include <cmocka.h>
 #include <sys/socket.h>
 
 #include "base/arena.h"
