@@ -110,6 +110,7 @@ server_opts(const struct sink_options *o, struct tls_ctx *tls)
 	so.session_us = (int64_t)o->session_us;
 	so.auth_required = o->n_users != 0;
 	so.auth_requires_tls = o->tls != SINK_TLS_NONE;
+	so.failure_us = MS(100); /* tests would wait for more */
 	so.normalize = o->normalize;
 	so.tls = tls;
 	/* A delay that was asked for must not run into the server's own patience. */

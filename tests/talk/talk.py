@@ -31,6 +31,7 @@ A script is a list of lines; `#` begins a comment line.
   EXIT n text       the server ends with status n and has printed text
 """
 import base64
+import concurrent.futures
 import fnmatch
 import glob
 import hashlib
@@ -344,7 +345,9 @@ def main(args):
         print(__doc__)
         return 2
     scripts = args[2:] or sorted(glob.glob(os.path.join(os.path.dirname(__file__), "*.talk")))
-    results = [play(path, program, server) for path in scripts]
+    # They mostly wait; each has a server of its own.
+    with concurrent.futures.ThreadPoolExecutor(1 if server else 8) as pool:
+        results = list(pool.map(lambda path: play(path, program, server), scripts))
     failed = results.count(False)
     print("%d conversations, %d skipped, %d failed" % (len(results), results.count(None), failed))
     return 1 if failed else 0
