@@ -144,6 +144,9 @@ store_db_stmt(struct store_db *db, const char *sql)
 	int rc = sqlite3_prepare_v3(db->h, sql, -1, SQLITE_PREPARE_PERSISTENT, &st, NULL);
 	if (rc != SQLITE_OK) {
 		/* Text that does not parse is our bug; a disk that cannot be read is not. */
+		if ((rc & 0xff) == SQLITE_ERROR)
+			log_event(
+			    LOG_ERROR, NULL, "store.bad_sql", "%s: %s", sqlite3_errmsg(db->h), sql);
 		ASSERT((rc & 0xff) != SQLITE_ERROR);
 		return NULL;
 	}

@@ -189,9 +189,9 @@ store_query_aside(
 {
 	enum rc rc;
 	sqlite3_stmt *st = store_db_stmt(r->db,
-	    "SELECT r.state, count(*), (SELECT created_us FROM message WHERE id ="
-	    " (SELECT msg FROM recipient WHERE id = min(r.id))) FROM recipient r"
-	    " WHERE r.state > 0 AND r.state < 4 GROUP BY r.state");
+	    "SELECT state, n, (SELECT m.created_us FROM recipient x JOIN message m ON m.id = x.msg"
+	    " WHERE x.id = lowest) FROM (SELECT state, count(*) AS n, min(id) AS lowest"
+	    " FROM recipient WHERE state > 0 AND state < 4 GROUP BY state)");
 
 	memset(out, 0, STORE_STATE_COUNT * sizeof(*out));
 	while ((rc = store_db_step(r->db, st, fault)) == RC_OK) {
