@@ -190,6 +190,32 @@ siblings_are_the_ready_recipients_of_the_same_message_and_group(void **state)
 	end(&q);
 }
 
+/* Messages and groups whose mix is the same number stand in one ring. */
+static void
+siblings_of_different_messages_are_told_apart_when_their_mix_is_the_same(void **state)
+{
+	const uint64_t factor = 0x9e3779b97f4a7c15u;
+	struct queue *q = new_queue(100);
+
+	(void)state;
+	for (uint64_t id = 1; id <= 6; id++) {
+		struct queue_spec s = spec_of(id);
+		s.group_id = GROUP(1 + id % 2);
+		s.msg_id.v = 77 ^ s.group_id.v * factor;
+		queue_open(q, s.group_id, T0);
+		add(q, s, T0);
+	}
+	struct queue_item *item = queue_next(q, GROUP(2), CODE, T0), *mate;
+	for (int i = 0; i < 2; i++) {
+		mate = queue_sibling(q, item, T0);
+		assert_int_equal(mate->group_id.v, 2);
+		queue_done(q, &mate);
+	}
+	assert_null(queue_sibling(q, item, T0));
+	queue_done(q, &item);
+	end(&q);
+}
+
 static void
 a_closed_group_hands_out_nothing_and_says_nothing(void **state)
 {
@@ -429,6 +455,8 @@ main(void)
 		cmocka_unit_test(inside_an_account_destinations_take_turns),
 		cmocka_unit_test(put_back_goes_first_again_but_does_not_keep_its_turn),
 		cmocka_unit_test(siblings_are_the_ready_recipients_of_the_same_message_and_group),
+		cmocka_unit_test(
+		    siblings_of_different_messages_are_told_apart_when_their_mix_is_the_same),
 		cmocka_unit_test(a_closed_group_hands_out_nothing_and_says_nothing),
 		cmocka_unit_test(life_is_spent_only_while_the_group_is_open),
 		cmocka_unit_test(life_goes_on_while_waiting_and_is_known_when_handed_out),
