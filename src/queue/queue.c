@@ -41,6 +41,9 @@ queue_free(struct queue **qp)
 	if (q == NULL)
 		return;
 	ASSERT(q->n_outlets == 0);
+	/* Heaps first: they write into what is on them. */
+	heap_done(&q->deadlines);
+	heap_done(&q->events);
 	for (size_t i = 0; (p = map_next(&q->groups, &i, NULL)) != NULL;)
 		queue_group_free(p);
 	for (size_t i = 0; (p = map_next(&q->accounts, &i, NULL)) != NULL;)
@@ -52,8 +55,6 @@ queue_free(struct queue **qp)
 	map_done(&q->accounts);
 	map_done(&q->dests);
 	map_done(&q->mates);
-	heap_done(&q->deadlines);
-	heap_done(&q->events);
 	while (q->slabs != NULL) {
 		struct queue_slab *slab = q->slabs;
 		q->slabs = slab->next;

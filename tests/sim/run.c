@@ -103,13 +103,16 @@ static void
 submit(struct sim *s, enum stream lane, size_t n)
 {
 	struct op *op = disk_op(OP_ACCEPT);
+	/* One draw for each statement: the order inside an initialiser is the compiler's. */
+	uint64_t account = 1 + pick(s, SIM_ACCOUNTS);
+	bool balanced = pick(s, 3) == 0;
 	struct row like = {
-		.account = 1 + pick(s, SIM_ACCOUNTS),
+		.account = account,
 		.lane = lane,
 		.state = ROW_QUEUED,
 		.due_us = DUE_NULL,
 		.deadline_us = TIME_NEVER,
-		.policy = pick(s, 3) == 0 ? QUEUE_DOUBT_BALANCED : queue_doubt_default(lane),
+		.policy = balanced ? QUEUE_DOUBT_BALANCED : queue_doubt_default(lane),
 	};
 
 	if (!s->world.calm && pick(s, 6) == 0)
@@ -243,10 +246,10 @@ static void
 wild_step(struct sim *s)
 {
 	uint64_t draw = pick(s, 1000);
+	size_t n = 1 + draw % SIM_BATCH;
 
 	if (draw < 80)
-		submit(s, pick(s, 3) == 0 ? STREAM_BULK : STREAM_TRANSACTIONAL,
-		    1 + pick(s, SIM_BATCH));
+		submit(s, pick(s, 3) == 0 ? STREAM_BULK : STREAM_TRANSACTIONAL, n);
 	else if (draw < 120)
 		person(s);
 	else if (draw < 126)
