@@ -27,13 +27,14 @@ blanks(struct str s)
 	return n;
 }
 
-/* White space and the word behind it, at the head of `s`. */
+/* White space and the word behind it, at the head of `s`; of a word over WORD_MAX somewhat more
+ * than that. */
 static size_t
 word_size(struct str s)
 {
 	size_t n = blanks(s);
 
-	while (n < s.n && !is_wsp(s.p[n]))
+	while (n < s.n && n <= WORD_MAX && !is_wsp(s.p[n]))
 		n++;
 	return n;
 }

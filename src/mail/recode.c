@@ -72,38 +72,53 @@ is_wsp(char c)
 	return c == ' ' || c == '\t';
 }
 
-/* The place of the last white space in line[1..limit] with something else before and behind it; 0
- * if none. */
-static size_t
-fold_place(struct str line, size_t limit)
+static struct str
+without_end(struct str line, bool blanks_too)
 {
-	size_t at = limit < line.n ? limit : line.n - 1;
-
-	while (at > 0 && !(is_wsp(line.p[at]) && !is_wsp(line.p[at - 1])))
-		at--;
-	struct str before = str_trim(str_sub(line, 0, at));
-	return before.n != 0 && str_trim(str_skip(line, at)).n != 0 ? at : 0;
+	while (line.n != 0 && (line.p[line.n - 1] == '\n' || line.p[line.n - 1] == '\r' ||
+				  (blanks_too && is_wsp(line.p[line.n - 1]))))
+		line.n--;
+	return line;
 }
 
-/* Writes the field with every line over the limit folded at white space. */
+/* The last place in `text`, at most MAIL_LINE_MAX, where white space begins and something else
+ * stands before it; 0 if there is none. */
+static size_t
+fold_place(struct str text)
+{
+	size_t at = MAIL_LINE_MAX;
+
+	while (at > 0 && !(is_wsp(text.p[at]) && !is_wsp(text.p[at - 1])))
+		at--;
+	return at;
+}
+
+/* Writes the field with every line over the limit folded at white space. Blanks at the end of such
+ * a line mean nothing and go; a line of nothing else goes with them. */
 static enum rc
 add_folded(const struct recode *r, struct str raw)
 {
 	while (raw.n != 0) {
-		size_t nl = str_find(raw, '\n');
-		struct str line = str_sub(raw, 0, nl + 1);
+		struct str line = str_sub(raw, 0, str_find(raw, '\n') + 1);
 		raw = str_skip(raw, line.n);
-		while (!passes(r, line)) {
-			size_t at = fold_place(line, MAIL_LINE_MAX);
+		if (without_end(line, false).n <= MAIL_LINE_MAX) {
+			mail_pieces_add(r->out, line);
+			continue;
+		}
+		struct str text = without_end(line, true);
+		while (text.n > MAIL_LINE_MAX) {
+			size_t at = fold_place(text);
 			if (at == 0)
 				return NO(RC_INVALID,
 				    "a header line is longer than 998 characters and has no "
 				    "space to fold it at");
-			mail_pieces_add(r->out, str_sub(line, 0, at));
+			mail_pieces_add(r->out, str_sub(text, 0, at));
 			mail_pieces_add(r->out, STR("\r\n"));
-			line = str_skip(line, at);
+			text = str_skip(text, at);
 		}
-		mail_pieces_add(r->out, line);
+		mail_pieces_add(r->out, text);
+		if (text.n != 0)
+			mail_pieces_add(r->out, STR("\r\n"));
 	}
 	return RC_OK;
 }

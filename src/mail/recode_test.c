@@ -212,6 +212,40 @@ long_header_lines_are_folded_at_white_space(void **state)
 }
 
 static void
+blanks_at_the_end_of_an_overlong_header_line_go(void **state)
+{
+	AUTO(buf_done) struct buf b;
+
+	(void)state;
+	buf_init(&b, 10000);
+	buf_add(&b, STR("X: a b"));
+	for (int i = 0; i < 2000; i++)
+		buf_add_byte(&b, ' ');
+	buf_add(&b, STR("\r\n\t"));
+	for (int i = 0; i < 2000; i++)
+		buf_add_byte(&b, ' ');
+	buf_add(&b, STR("\r\nTo: c\r\n\r\nd\r\n"));
+	check_recode(buf_str(&b), false, STR("X: a b\r\nTo: c\r\n\r\nd\r\n"));
+}
+
+/* Were each fold to look at the rest of the line, this would take minutes. */
+static void
+a_header_line_of_megabytes_is_folded_in_one_pass(void **state)
+{
+	AUTO(arena_done) struct arena a = { 0 };
+	AUTO(buf_done) struct buf b;
+
+	(void)state;
+	buf_init(&b, 32 << 20);
+	buf_add(&b, STR("X:"));
+	for (int i = 0; i < 8 << 20; i++)
+		buf_add(&b, STR(" x"));
+	buf_add(&b, STR("\r\n\r\n"));
+	struct str made = recode(&a, buf_str(&b), false);
+	assert_true(made.n > buf_len(&b) + (size_t)2 * 16000);
+}
+
+static void
 what_cannot_be_changed_is_refused_with_the_reason(void **state)
 {
 	AUTO(buf_done) struct buf b;
@@ -321,6 +355,8 @@ main(void)
 		cmocka_unit_test(a_long_line_is_encoded_and_not_cut),
 		cmocka_unit_test(encoded_parts_with_long_lines_are_encoded_anew),
 		cmocka_unit_test(long_header_lines_are_folded_at_white_space),
+		cmocka_unit_test(blanks_at_the_end_of_an_overlong_header_line_go),
+		cmocka_unit_test(a_header_line_of_megabytes_is_folded_in_one_pass),
 		cmocka_unit_test(what_cannot_be_changed_is_refused_with_the_reason),
 		cmocka_unit_test(encoded_text_cannot_pose_as_an_enclosing_delimiter),
 		cmocka_unit_test(deep_nesting_ends_in_a_refusal_not_in_a_crash),
