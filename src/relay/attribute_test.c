@@ -210,6 +210,10 @@ words_without_a_code_are_still_understood(void **state)
 	assert_int_equal(v.blame, RELAY_BLAME_RELAY);
 	v = judge(RELAY_STAGE_UNKNOWN, "554 5.7.1 whatever", "");
 	assert_int_not_equal(v.action, RELAY_ACTION_BOUNCE);
+	/* Words said of our account and of the recipient's alike: more often it is the recipient's.
+	 */
+	v = judge(RELAY_STAGE_UNKNOWN, "550 5.2.1 mailbox disabled", "");
+	assert_int_equal(v.blame, RELAY_BLAME_RECIPIENT);
 }
 
 static void
