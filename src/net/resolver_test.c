@@ -261,9 +261,7 @@ static void
 what_is_no_name_is_refused_without_asking(void **state)
 {
 	struct scene *s = *state;
-	static const char *const bad[] = { "", "a b", "a\r\nb", "a\\b",
-		"b\xc3\xbc"
-		"cher.example" };
+	static const char *const bad[] = { "", "a b", "a\r\nb", "a\\b", "b\303\274cher.example" };
 
 	for (size_t i = 0; i < COUNT_OF(bad); i++) {
 		ask(s, DNS_TXT, bad[i]);
