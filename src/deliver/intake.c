@@ -395,6 +395,7 @@ deliver_recover(struct deliver *d)
 		    r->backlogs[i].due_us, d->now_us);
 	for (size_t i = 0; i < r->n_in_doubt; i++)
 		take_row(d, &r->in_doubt[i]);
+	loop_timer_set(d->loop, &d->tick, 0); /* the first turn must not wait for the first mail */
 	if (r->crashed_attempts != 0)
 		log_event(LOG_WARN, NULL, "deliver.recovered",
 		    "the last run ended without warning; %llu recipients were about to finish and are in doubt",
