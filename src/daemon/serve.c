@@ -351,6 +351,7 @@ take_down(struct daemon *d)
 	for (size_t i = 0; i < d->n_workers; i++)
 		join_loop(d, d->workers[i].notes, &d->workers[i], &d->workers[i].thread);
 	join_loop(d, d->deliver_notes, NULL, &d->deliver_thread);
+	deliver_close_readers(d->deliver);
 	store_close(&d->store);
 	for (size_t i = 0; i < d->n_workers; i++)
 		worker_done(&d->workers[i]);

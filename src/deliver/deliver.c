@@ -12,6 +12,7 @@
 #include "base/mem.h"
 #include "deliver/private.h"
 #include "relay/book.h"
+#include "store/reader.h"
 #include "store/store.h"
 
 static struct deliver *
@@ -163,6 +164,13 @@ deliver_new(const struct deliver_opts *opts)
 	return d;
 }
 
+void
+deliver_close_readers(struct deliver *d)
+{
+	pool_free(&d->readers);
+	store_reader_free(&d->reader);
+}
+
 static void
 free_loads(struct deliver *d)
 {
@@ -187,7 +195,7 @@ deliver_free(struct deliver **dp)
 	ASSERT(d->jobs_out == 0 && d->links.count == 0);
 	loop_hook_remove(&d->turn_end);
 	loop_timer_cancel(d->loop, &d->tick);
-	pool_free(&d->readers);
+	deliver_close_readers(d);
 	outbox_done(&d->outbox);
 	free_loads(d);
 	while ((w = map_next(&d->ways, &at, NULL)) != NULL) {

@@ -96,6 +96,9 @@ enum rc deliver_wish(
  * job is back and every connection closed. */
 void deliver_stop(struct deliver *d, void (*on_idle)(void *arg), void *arg);
 
+/* After its thread has ended and before store_close: gives the store's readers back. */
+void deliver_close_readers(struct deliver *d);
+
 /* ---- numbers, for display; any thread ---- */
 
 #define DELIVER_LATENCY_BUCKETS 24

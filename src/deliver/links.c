@@ -185,16 +185,17 @@ set_content(struct deliver_job *job, struct blob *content)
 	mail_pieces_join(&p, job->smtp.content->p);
 }
 
+/* On the reading thread, which keeps its one connection to the store. */
 static void
 read_content(struct pool_job *p)
 {
 	struct content_read *r = CONTAINER_OF(p, struct content_read, job);
-	AUTO(store_reader_free) struct store_reader *reader = NULL;
+	struct deliver *d = r->owner;
 	struct fault f = { 0 };
 
-	r->rc = store_reader_new(r->owner->store, &reader, &f);
+	r->rc = d->reader != NULL ? RC_OK : store_reader_new(d->store, &d->reader, &f);
 	if (r->rc == RC_OK)
-		r->rc = store_reader_content(reader, r->id, r->at, &r->content, &f);
+		r->rc = store_reader_content(d->reader, r->id, r->at, &r->content, &f);
 	if (r->rc != RC_OK)
 		log_event(LOG_ERROR, NULL, "deliver.content", "message %llu cannot be read: %s",
 		    (unsigned long long)r->id.v, f.text);

@@ -119,7 +119,8 @@ struct deliver {
 	struct mailbox *from_carriers;
 	struct mailbox *orders;
 	struct mailbox *loaded; /* contents read from disk */
-	struct pool *readers;
+	struct pool *readers;          /* one thread ... */
+	struct store_reader *reader;   /* ... that alone uses this */
 	struct outbox outbox;
 	struct loop_hook turn_end;
 	struct loop_timer tick;
