@@ -1,7 +1,8 @@
 /* Bump allocation from a list of chunks.
  *
- * The first chunk is small, since most connections say little; each next one doubles up to 64 KB, and a
- * request larger than that gets a chunk of its own size. arena_clear keeps the oldest chunk only. */
+ * The first chunk is small, since most connections say little; each next one doubles up to 64 KB,
+ * and a request larger than that gets a chunk of its own size. arena_clear keeps the oldest chunk
+ * only. */
 #include "base/arena.h"
 
 #include <stdalign.h>
@@ -16,9 +17,9 @@
 #define CHUNK_MAX   65536u
 
 struct arena_chunk {
-	struct arena_chunk        *older;
-	size_t                     size; /* bytes behind the header */
-	alignas(max_align_t) char  bytes[];
+	struct arena_chunk *older;
+	size_t size; /* bytes behind the header */
+	alignas(max_align_t) char bytes[];
 };
 
 void
@@ -52,7 +53,9 @@ arena_clear(struct arena *a)
 		free(c);
 		c = older;
 	}
-	*a = (struct arena){ .chunks = c, .at = c->bytes, .end = c->bytes + c->size, .total = c->size };
+	*a = (struct arena){
+		.chunks = c, .at = c->bytes, .end = c->bytes + c->size, .total = c->size
+	};
 }
 
 static void

@@ -1,8 +1,8 @@
 /* Memory that is freed all at once.
  *
- * Each level of the lifetime tree (connection, transaction, call) owns an arena: what it needs is carved off
- * and never freed singly; the level's end frees everything. Allocation does not fail (base/mem.h); callers
- * bound what a peer can make them ask for. One owner, no locks. */
+ * Each level of the lifetime tree (connection, transaction, call) owns an arena: what it needs is
+ * carved off and never freed singly; the level's end frees everything. Allocation does not fail
+ * (base/mem.h); callers bound what a peer can make them ask for. One owner, no locks. */
 #pragma once
 
 #include <stdarg.h>
@@ -15,9 +15,9 @@ struct arena_chunk;
 
 struct arena {
 	struct arena_chunk *chunks; /* newest first */
-	char               *at;     /* free bytes of the newest chunk: [at, end) */
-	char               *end;
-	size_t              total;  /* bytes taken from the heap */
+	char *at;                   /* free bytes of the newest chunk: [at, end) */
+	char *end;
+	size_t total; /* bytes taken from the heap */
 };
 
 /* An empty arena; allocates nothing yet. `{ 0 }` is the same. */

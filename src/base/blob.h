@@ -1,8 +1,9 @@
-/* Bytes that never change once shared, counted by reference across threads: the content of a message.
+/* Bytes that never change once shared, counted by reference across threads: the content of a
+ * message.
  *
- * Filled by one owner, then frozen by sharing it; from then on everybody reads. Every blob's bytes count
- * against one process-wide budget, so that content in flight cannot outgrow memory: admission asks
- * blob_budget_has before it starts a message. Atomic reference count; no locks. */
+ * Filled by one owner, then frozen by sharing it; from then on everybody reads. Every blob's bytes
+ * count against one process-wide budget, so that content in flight cannot outgrow memory: admission
+ * asks blob_budget_has before it starts a message. Atomic reference count; no locks. */
 #pragma once
 
 #include <stdbool.h>
@@ -14,15 +15,15 @@
 
 struct blob {
 	_Atomic int32_t refs;
-	size_t          n;
-	char            p[];
+	size_t n;
+	char p[];
 };
 
 /* `n` uninitialised bytes with one reference, for the caller to fill. */
 struct blob *blob_new(size_t n);
 struct blob *blob_from(struct str s);
-/* Grows or shrinks a blob that nobody else has a reference to; bytes up to the smaller size stay. The pointer
- * given is dead. For a filler that does not know the size beforehand. */
+/* Grows or shrinks a blob that nobody else has a reference to; bytes up to the smaller size stay.
+ * The pointer given is dead. For a filler that does not know the size beforehand. */
 struct blob *blob_resize(struct blob *b, size_t n);
 struct blob *blob_ref(struct blob *b);
 /* Drops one reference; the last one frees. Takes NULL; nulls the pointer. Serves with AUTO. */

@@ -1,9 +1,9 @@
 /* Growing bytes.
  *
- * Invariants: start <= end <= cap; end - start <= limit; p == NULL only while cap == 0. Memory doubles, and
- * moves to the front instead of growing when at least half of it is dropped bytes, so a socket queue that is
- * filled and drained for ever stays as large as its largest moment. One byte past the limit is kept for the
- * NUL of buf_cstr. */
+ * Invariants: start <= end <= cap; end - start <= limit; p == NULL only while cap == 0. Memory
+ * doubles, and moves to the front instead of growing when at least half of it is dropped bytes, so
+ * a socket queue that is filled and drained for ever stays as large as its largest moment. One byte
+ * past the limit is kept for the NUL of buf_cstr. */
 #include "base/buf.h"
 
 #include <stdint.h>

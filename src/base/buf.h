@@ -1,8 +1,8 @@
 /* A growing run of bytes with a ceiling.
  *
- * A buffer is born with the largest size it may ever have. What would pass it is not added and sets a sticky
- * mark: build a whole thing, then ask `buf_is_ok` once. Bytes are added at the end and dropped from the front,
- * so a buffer also serves as the queue of a socket. One owner, no locks. */
+ * A buffer is born with the largest size it may ever have. What would pass it is not added and sets
+ * a sticky mark: build a whole thing, then ask `buf_is_ok` once. Bytes are added at the end and
+ * dropped from the front, so a buffer also serves as the queue of a socket. One owner, no locks. */
 #pragma once
 
 #include <stdarg.h>
@@ -13,12 +13,12 @@
 #include "base/str.h"
 
 struct buf {
-	char  *p;     /* heap, or NULL while nothing was ever added */
+	char *p;      /* heap, or NULL while nothing was ever added */
 	size_t start; /* first byte not yet dropped */
 	size_t end;   /* one past the last byte; start <= end <= cap */
 	size_t cap;
 	size_t limit; /* end - start never passes it */
-	bool   over;  /* something did not fit; stays until buf_clear */
+	bool over;    /* something did not fit; stays until buf_clear */
 };
 
 /* An empty buffer of at most `limit` bytes (> 0); allocates nothing yet. */
@@ -52,10 +52,10 @@ void buf_add_byte(struct buf *b, char c);
 void buf_addf(struct buf *b, const char *fmt, ...) PRINTF_LIKE(2, 3);
 void buf_addv(struct buf *b, const char *fmt, va_list ap) PRINTF_LIKE(2, 0);
 
-/* Room for `n` more bytes in one piece, or NULL (and the sticky mark) past the ceiling; fill it, then
- * buf_commit what was really written. */
+/* Room for `n` more bytes in one piece, or NULL (and the sticky mark) past the ceiling; fill it,
+ * then buf_commit what was really written. */
 char *buf_reserve(struct buf *b, size_t n);
-void  buf_commit(struct buf *b, size_t n);
+void buf_commit(struct buf *b, size_t n);
 
 /* Drops `n` bytes (at most buf_len) from the front. */
 void buf_drop(struct buf *b, size_t n);

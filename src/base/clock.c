@@ -38,7 +38,7 @@ clock_format(int64_t wall_us, char out[static CLOCK_TEXT_SIZE])
 	}
 	if (gmtime_r(&s, &tm) == NULL)
 		tm = (struct tm){ .tm_year = 70, .tm_mday = 1 };
-	snprintf(out, CLOCK_TEXT_SIZE, "%04d-%02d-%02dT%02d:%02d:%02d.%03dZ", (tm.tm_year + 1900) % 10000,
-	    (tm.tm_mon + 1) % 100, tm.tm_mday % 100, tm.tm_hour % 100, tm.tm_min % 100, tm.tm_sec % 100,
-	    ms);
+	snprintf(out, CLOCK_TEXT_SIZE, "%04d-%02d-%02dT%02d:%02d:%02d.%03dZ",
+	    (tm.tm_year + 1900) % 10000, (tm.tm_mon + 1) % 100, tm.tm_mday % 100, tm.tm_hour % 100,
+	    tm.tm_min % 100, tm.tm_sec % 100, ms);
 }

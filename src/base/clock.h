@@ -1,8 +1,8 @@
 /* Time, in microseconds.
  *
- * Two clocks, two uses. Monotonic time measures waits and deadlines within this process. Wall time (since the
- * epoch, UTC) is what is stored and shown, and what the queue plans by, since its plans outlive the process.
- * Pure code takes the time as a parameter and calls neither. */
+ * Two clocks, two uses. Monotonic time measures waits and deadlines within this process. Wall time
+ * (since the epoch, UTC) is what is stored and shown, and what the queue plans by, since its plans
+ * outlive the process. Pure code takes the time as a parameter and calls neither. */
 #pragma once
 
 #include <stddef.h>
@@ -10,8 +10,8 @@
 
 #include "base/compiler.h"
 
-#define MS(n)      ((int64_t)(n) * 1000)
-#define SECONDS(n) ((int64_t)(n) * 1000000)
+#define MS(n)      ((int64_t)(n)*1000)
+#define SECONDS(n) ((int64_t)(n)*1000000)
 #define MINUTES(n) (SECONDS(n) * 60)
 #define HOURS(n)   (MINUTES(n) * 60)
 #define DAYS(n)    (HOURS(n) * 24)

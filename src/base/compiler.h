@@ -12,24 +12,23 @@
 #define PRINTF_LIKE(f, a) __attribute__((format(printf, f, a)))
 
 /* `AUTO(foo_free) struct foo *f`: foo_free(&f) runs when f leaves its scope. */
-#define AUTO(fn) __attribute__((cleanup(fn)))
+#define AUTO(fn)          __attribute__((cleanup(fn)))
 
 /* Hand over: the pointer leaves, the variable becomes NULL, the type stays. */
-#define TAKE(p)                               \
-	__extension__({                       \
-		__typeof__(p) taken_ = (p);   \
-		(p)                  = NULL;  \
-		taken_;                       \
+#define TAKE(p)                                                                                    \
+	__extension__({                                                                            \
+		__typeof__(p) taken_ = (p);                                                        \
+		(p) = NULL;                                                                        \
+		taken_;                                                                            \
 	})
 
-#define COUNT_OF(a) (sizeof(a) / sizeof((a)[0]))
+#define COUNT_OF(a)                   (sizeof(a) / sizeof((a)[0]))
 
 /* The struct of `type` whose `member` `p` points at. */
-#define CONTAINER_OF(p, type, member) \
-	((type *)(void *)((char *)(p) - offsetof(type, member)))
+#define CONTAINER_OF(p, type, member) ((type *)(void *)((char *)(p)-offsetof(type, member)))
 
-#define LIKELY(x)   __builtin_expect(!!(x), 1)
-#define UNLIKELY(x) __builtin_expect(!!(x), 0)
+#define LIKELY(x)                     __builtin_expect(!!(x), 1)
+#define UNLIKELY(x)                   __builtin_expect(!!(x), 0)
 
 #if defined(__GNUC__) && !defined(__clang__)
 /* Lets -fanalyzer see who frees what a constructor returns. */

@@ -5,7 +5,8 @@
 
 #include "base/check.h"
 
-static void fill(struct fault *f, enum rc rc, int sys_errno, const char *fmt, va_list ap) PRINTF_LIKE(4, 0);
+static void fill(struct fault *f, enum rc rc, int sys_errno, const char *fmt, va_list ap)
+    PRINTF_LIKE(4, 0);
 
 static void
 fill(struct fault *f, enum rc rc, int sys_errno, const char *fmt, va_list ap)

@@ -1,7 +1,7 @@
 /* A priority heap whose bookkeeping lives inside the elements: the smallest key comes first.
  *
- * An element is on at most one heap per node. Keys are microseconds or sequence numbers; equal keys come in
- * no particular order. One owner, no locks. */
+ * An element is on at most one heap per node. Keys are microseconds or sequence numbers; equal keys
+ * come in no particular order. One owner, no locks. */
 #pragma once
 
 #include <stdbool.h>
@@ -12,13 +12,13 @@
 
 struct heap_node {
 	int64_t key;
-	size_t  slot; /* 1-based place in the heap, 0 while on none */
+	size_t slot; /* 1-based place in the heap, 0 while on none */
 };
 
 struct heap {
 	struct heap_node **nodes; /* [1..count] */
-	size_t             count;
-	size_t             cap;
+	size_t count;
+	size_t cap;
 };
 
 /* `{ 0 }` is an empty heap too. */

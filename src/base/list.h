@@ -1,7 +1,8 @@
 /* Doubly linked lists whose links live inside the elements.
  *
- * A list head is a link that points at itself when empty. An element is on at most one list per link; a link
- * that is on no list is either zeroed or was taken off by list_remove. Nothing here allocates. */
+ * A list head is a link that points at itself when empty. An element is on at most one list per
+ * link; a link that is on no list is either zeroed or was taken off by list_remove. Nothing here
+ * allocates. */
 #pragma once
 
 #include <stdbool.h>
@@ -71,10 +72,10 @@ list_splice_back(struct list *to, struct list *from)
 	list_init(from);
 }
 
-#define LIST_FIRST(head, type, member) \
+#define LIST_FIRST(head, type, member)                                                             \
 	(list_is_empty(head) ? NULL : CONTAINER_OF((head)->next, type, member))
 /* Walks; the element under `it` may be removed while walking. */
-#define LIST_FOREACH(it, head, type, member)                                                        \
-	for (struct list *it##_link_ = (head)->next, *it##_next_ = it##_link_->next;                \
-	    it##_link_ != (head) && (((it) = CONTAINER_OF(it##_link_, type, member)), 1);           \
-	    it##_link_ = it##_next_, it##_next_ = it##_link_->next)
+#define LIST_FOREACH(it, head, type, member)                                                       \
+	for (struct list *it##_link_ = (head)->next, *it##_next_ = it##_link_->next;               \
+	     it##_link_ != (head) && (((it) = CONTAINER_OF(it##_link_, type, member)), 1);         \
+	     it##_link_ = it##_next_, it##_next_ = it##_link_->next)

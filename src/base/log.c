@@ -1,5 +1,5 @@
-/* Lines are built in one stack buffer of 4 KB and cut there; a cut line still ends in a newline (and, in JSON,
- * in a closing brace), because room for the ending is kept back. */
+/* Lines are built in one stack buffer of 4 KB and cut there; a cut line still ends in a newline
+ * (and, in JSON, in a closing brace), because room for the ending is kept back. */
 #include "base/log.h"
 
 #include <stdarg.h>
@@ -21,7 +21,7 @@ static const char *const level_names[] = {
 };
 
 struct line {
-	char   p[LINE_SIZE];
+	char p[LINE_SIZE];
 	size_t n;
 };
 
@@ -81,7 +81,7 @@ put_escaped(struct line *l, struct str s, char quote)
 		if (c < ' ' || c == 0x7f || (quote != 0 && (c == '"' || c == '\\'))) {
 			char esc[8];
 			int n = c < ' ' || c == 0x7f ? snprintf(esc, sizeof(esc), "\\u%04x", c)
-			                             : snprintf(esc, sizeof(esc), "\\%c", c);
+						     : snprintf(esc, sizeof(esc), "\\%c", c);
 			if (LINE_SIZE - TAIL_SIZE - l->n < (size_t)n)
 				return;
 			put(l, str_make(esc, (size_t)n));
@@ -112,7 +112,8 @@ put_ctx(struct line *l, const struct log_ctx *ctx, enum log_format format)
 	struct str v = ctx->text;
 	bool quoted = v.p != NULL;
 	if (!quoted)
-		v = str_make(num, (size_t)snprintf(num, sizeof(num), "%llu", (unsigned long long)ctx->num));
+		v = str_make(
+		    num, (size_t)snprintf(num, sizeof(num), "%llu", (unsigned long long)ctx->num));
 	if (format == LOG_JSON) {
 		put(l, STR(",\""));
 		put(l, str_from(ctx->key));
@@ -142,7 +143,9 @@ log_event(enum log_level level, const struct log_ctx *ctx, const char *event, co
 	va_start(ap, fmt);
 	int n = vsnprintf(text, sizeof(text), fmt, ap);
 	va_end(ap);
-	struct str said = str_make(text, n < 0 ? 0 : (size_t)n < sizeof(text) ? (size_t)n : sizeof(text) - 1);
+	struct str said = str_make(text, n < 0                      ? 0
+					 : (size_t)n < sizeof(text) ? (size_t)n
+								    : sizeof(text) - 1);
 	clock_format(clock_wall_us(), when);
 	if (atomic_load_explicit(&format_now, memory_order_relaxed) == LOG_JSON) {
 		put(&l, STR("{\"time\":\""));

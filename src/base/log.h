@@ -1,9 +1,10 @@
 /* The log of the process: one line an event, as text or JSON, on standard error.
  *
- * A line has an event name with dots ("smtp.accepted"), a sentence, and the key-value pairs of its context. A
- * context is a chain on the stack or in the objects themselves: a recipient's context points at its message's,
- * that at its connection's; the line carries all of them without anybody repeating a field. Never log a secret
- * or content. Every line is one write(2), so threads need no lock. Only edges log: sessions, jobs, main. */
+ * A line has an event name with dots ("smtp.accepted"), a sentence, and the key-value pairs of its
+ * context. A context is a chain on the stack or in the objects themselves: a recipient's context
+ * points at its message's, that at its connection's; the line carries all of them without anybody
+ * repeating a field. Never log a secret or content. Every line is one write(2), so threads need no
+ * lock. Only edges log: sessions, jobs, main. */
 #pragma once
 
 #include <stdbool.h>
@@ -18,13 +19,13 @@ enum log_format { LOG_TEXT, LOG_JSON };
 /* One pair; `text` counts when its p is set, else `num`. Borrowed for the duration of the call. */
 struct log_ctx {
 	const struct log_ctx *parent; /* NULL at the root */
-	const char           *key;
-	struct str            text;
-	uint64_t              num;
+	const char *key;
+	struct str text;
+	uint64_t num;
 };
 
-#define LOG_NUM(parent_, key_, num_)   ((struct log_ctx){ (parent_), (key_), { 0 }, (num_) })
-#define LOG_STR(parent_, key_, text_)  ((struct log_ctx){ (parent_), (key_), (text_), 0 })
+#define LOG_NUM(parent_, key_, num_)  ((struct log_ctx){ (parent_), (key_), { 0 }, (num_) })
+#define LOG_STR(parent_, key_, text_) ((struct log_ctx){ (parent_), (key_), (text_), 0 })
 
 /* Set once before threads start; level may be changed at any time. */
 void log_set_level(enum log_level level);
@@ -36,5 +37,5 @@ bool log_is_on(enum log_level level);
 bool log_level_parse(struct str name, enum log_level *out);
 
 /* Writes one line unless `level` is off. `ctx` may be NULL. Control characters are escaped. */
-void log_event(enum log_level level, const struct log_ctx *ctx, const char *event, const char *fmt, ...)
-    PRINTF_LIKE(4, 5);
+void log_event(enum log_level level, const struct log_ctx *ctx, const char *event, const char *fmt,
+    ...) PRINTF_LIKE(4, 5);

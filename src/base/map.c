@@ -1,5 +1,5 @@
-/* Open addressing with linear probing and backward-shift deletion: no tombstones, so a table that is filled
- * and emptied for ever stays fast. At most three quarters full. */
+/* Open addressing with linear probing and backward-shift deletion: no tombstones, so a table that
+ * is filled and emptied for ever stays fast. At most three quarters full. */
 #include "base/map.h"
 
 #include <stdlib.h>
@@ -82,7 +82,8 @@ map_remove(struct map *m, uint64_t key)
 	if (value == NULL)
 		return NULL;
 	size_t hole = (size_t)(s - m->slots);
-	for (size_t i = (hole + 1) & (m->cap - 1); m->slots[i].value != NULL; i = (i + 1) & (m->cap - 1)) {
+	for (size_t i = (hole + 1) & (m->cap - 1); m->slots[i].value != NULL;
+	     i = (i + 1) & (m->cap - 1)) {
 		size_t want = home(m, m->slots[i].key);
 		if (((i - want) & (m->cap - 1)) >= ((i - hole) & (m->cap - 1))) {
 			m->slots[hole] = m->slots[i];

@@ -1,7 +1,7 @@
 /* A hash table from 64-bit keys to pointers.
  *
- * Keys are ids, or hashes for which the caller compares the full key itself. Pointers are borrowed and never
- * NULL. Growth doubles and moves everything at once. One owner, no locks. */
+ * Keys are ids, or hashes for which the caller compares the full key itself. Pointers are borrowed
+ * and never NULL. Growth doubles and moves everything at once. One owner, no locks. */
 #pragma once
 
 #include <stddef.h>
@@ -11,13 +11,13 @@
 
 struct map_slot {
 	uint64_t key;
-	void    *value; /* NULL: free */
+	void *value; /* NULL: free */
 };
 
 struct map {
 	struct map_slot *slots;
-	size_t           cap; /* 0 or a power of two */
-	size_t           count;
+	size_t cap; /* 0 or a power of two */
+	size_t count;
 };
 
 /* `{ 0 }` is an empty map too. */

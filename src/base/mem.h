@@ -1,7 +1,7 @@
 /* Heap memory that is there or the process is not: out of memory logs one line and aborts.
  *
- * That is affordable because every size a peer controls is bounded before it is allocated, and because the
- * queue survives an abort. */
+ * That is affordable because every size a peer controls is bounded before it is allocated, and
+ * because the queue survives an abort. */
 #pragma once
 
 #include <stddef.h>

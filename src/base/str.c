@@ -1,8 +1,8 @@
 /* Views of bytes.
  *
  * memchr, memcmp and memmem carry the weight: they are the vectorised ones. The hash is a 64-bit
- * multiply-and-fold over eight bytes at a time, in the manner of wyhash; it needs speed and spread, not
- * secrecy. */
+ * multiply-and-fold over eight bytes at a time, in the manner of wyhash; it needs speed and spread,
+ * not secrecy. */
 #include "base/str.h"
 
 #include <string.h>
@@ -151,7 +151,8 @@ str_cut(struct str *rest, char sep, struct str *head_out)
 		return false;
 	size_t at = str_find(*rest, sep);
 	*head_out = str_make(rest->p, at);
-	*rest = at < rest->n ? str_make(rest->p + at + 1, rest->n - at - 1) : (struct str){ NULL, 0 };
+	*rest =
+	    at < rest->n ? str_make(rest->p + at + 1, rest->n - at - 1) : (struct str){ NULL, 0 };
 	return true;
 }
 

@@ -86,7 +86,7 @@ struct daemon {
 enum rc worker_init(struct worker *w, struct daemon *d, struct fault *f);
 void worker_done(struct worker *w);
 /* Opens the listening sockets of every worker, one each for every address. */
-enum rc workers_listen(struct daemon *d, struct fault *f);
+enum rc worker_listen_all(struct daemon *d, struct fault *f);
 struct smtp_server_opts worker_server_opts(const struct daemon *d);
 
 /* serve.c */

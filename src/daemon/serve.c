@@ -328,7 +328,7 @@ build(struct daemon *d, struct fault *f)
 	for (size_t i = 0; i < d->n_workers && rc == RC_OK; i++)
 		rc = worker_init(&d->workers[i], d, f);
 	if (rc == RC_OK)
-		rc = workers_listen(d, f);
+		rc = worker_listen_all(d, f);
 	return rc;
 }
 

@@ -167,7 +167,7 @@ listen_at(struct daemon *d, struct net_addr *at, bool implicit_tls, struct fault
 }
 
 enum rc
-workers_listen(struct daemon *d, struct fault *f)
+worker_listen_all(struct daemon *d, struct fault *f)
 {
 	for (size_t i = 0; i < d->config.smtp.n; i++) {
 		enum rc rc = listen_at(d, &d->config.smtp.v[i], false, f);
