@@ -191,7 +191,8 @@ lived_us(const struct queue *q, const struct queue_item *item)
 int64_t
 queue_lived_us(const struct queue *q, const struct queue_item *item, int64_t now_us, int64_t at_us)
 {
-	int64_t ahead_us = bounded(at_us - earlier(q->now_us, now_us));
+	int64_t until_us = at_us == TIME_NEVER || at_us < now_us ? now_us : at_us;
+	int64_t ahead_us = bounded(until_us - q->now_us);
 
 	ASSERT(item->state != ITEM_FREE);
 	return lived_us(q, item) + (lane_of(item)->group->open ? ahead_us : 0);

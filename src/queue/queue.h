@@ -159,8 +159,9 @@ void queue_put_back(struct queue *q, struct queue_item **item);
  * it. */
 void queue_let_go(struct queue *q, struct queue_item **item, int64_t due_us, int64_t now_us);
 
-/* The life that `item` will have spent at `at_us` (not before now_us) if its group stays open or
- * closed as it is: what to write to disk beside a new due time. */
+/* The life that `item` will have spent at `at_us` if its group stays open or closed as it is: what
+ * to write to disk beside a new due time. `at_us` in the past or TIME_NEVER: what it has spent now.
+ */
 int64_t queue_lived_us(
     const struct queue *q, const struct queue_item *item, int64_t now_us, int64_t at_us);
 

@@ -277,6 +277,9 @@ life_goes_on_while_waiting_and_is_known_when_handed_out(void **state)
 	item = queue_next(q, GROUP(1), CODE, T0 + HOURS(1));
 	assert_int_equal(item->lived_us, HOURS(2));
 	assert_int_equal(queue_lived_us(q, item, T0 + HOURS(1), T0 + HOURS(5)), HOURS(6));
+	assert_int_equal(queue_lived_us(q, item, T0 + HOURS(2), T0 + HOURS(5)), HOURS(6));
+	assert_int_equal(queue_lived_us(q, item, T0 + HOURS(2), TIME_NEVER), HOURS(3));
+	assert_int_equal(queue_lived_us(q, item, T0 + HOURS(2), T0), HOURS(3));
 	assert_int_equal(queue_defer(q, &item, T0 + HOURS(5), T0 + HOURS(1)), RC_OK);
 	queue_close(q, GROUP(1), T0 + HOURS(2));
 	item = queue_find(q, RCPT(1));

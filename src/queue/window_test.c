@@ -145,7 +145,9 @@ what_waits_does_not_keep_the_same_sender_out(void **state)
 		s.due_us = T0 + HOURS(1);
 		add(q, s, T0);
 	}
-	assert_int_equal(fill(q, &id, 1, 1, CODE), 200);
+	for (uint64_t i = 0; i < 200; i++, id++)
+		assert_int_equal(try_add(q, id, 100 + id, 100 + id, CODE), RC_OK);
+	assert_int_equal(fill(q, &id, 1, 1, CODE), 50);
 	/* Once they are due they count. */
 	queue_open(q, GROUP(1), T0 + HOURS(1));
 	assert_int_equal(fill(q, &id, 1, 2, CODE), 0);

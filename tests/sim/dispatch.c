@@ -35,14 +35,13 @@ dispatch_start(struct sim *s)
 	list_init(&d->txns);
 	for (size_t i = 0; i < SIM_RELAYS; i++)
 		d->outlets[i] = queue_outlet_new(d->q);
-	way_start(s);
 	for (uint64_t g = 1; g <= SIM_GROUPS; g++) {
 		queue_outlet_join(d->outlets[s->route[g]], (struct group_id){ g });
 		for (size_t l = 0; l < STREAM_COUNT; l++)
 			queue_set_more(d->q, (struct group_id){ g }, (enum stream)l,
 			    disk_first_due(s, g, (enum stream)l, 0), s->now_us);
 	}
-	way_tick(s);
+	way_start(s);
 }
 
 void
@@ -98,12 +97,11 @@ retry_with(struct sim *s, struct op *op, struct queue_item *item, struct queue_r
 
 /* The outcome of one recipient, by what was said; a relay's or sender's fault never ends it. */
 static void
-settle(struct sim *s, struct op *op, struct queue_item *item, enum said said,
-    const struct reply *reply)
+settle(struct sim *s, struct op *op, struct queue_item *item, struct heard heard)
 {
-	struct queue_retry retry = { .attempts = item->attempts + 1u, .wait_us = reply->wait_us };
+	struct queue_retry retry = { .attempts = item->attempts + 1u, .wait_us = heard.wait_us };
 
-	switch (said) {
+	switch (heard.said) {
 	case SAID_OK:
 		item->attempts++;
 		end_with(s, op, item, ROW_SENT);
@@ -243,11 +241,17 @@ read_page(struct sim *s, const struct op *op)
 }
 
 static void
-end_txn(struct sim *s, struct txn *txn, size_t accepted)
+free_txn(struct txn *txn)
 {
-	way_ended(s, txn->relay, txn->lane, accepted);
 	list_remove(&txn->link);
 	free(txn);
+}
+
+static void
+end_txn(struct sim *s, struct txn *txn, size_t accepted, bool lost)
+{
+	way_ended(s, txn, accepted, lost);
+	free_txn(txn);
 }
 
 static void
@@ -263,7 +267,7 @@ read_finish(struct sim *s, struct op *op)
 			txn->items[txn->n++] = op->entries[i].item;
 	}
 	if (txn->n == 0) {
-		end_txn(s, txn, 0);
+		end_txn(s, txn, 0, false);
 		return;
 	}
 	txn->phase = PHASE_DOT;
@@ -332,6 +336,7 @@ start_txn(struct sim *s, size_t relay, struct queue_item *item)
 	struct txn *txn = MEM_NEW(struct txn);
 	txn->relay = relay;
 	txn->lane = item->lane;
+	txn->since_us = s->now_us;
 	txn->account = item->account_id.v;
 	do {
 		note_latency(s, item);
@@ -339,8 +344,20 @@ start_txn(struct sim *s, size_t relay, struct queue_item *item)
 	} while (txn->n < SIM_BATCH && (item = queue_sibling(s->d.q, item, s->now_us)) != NULL);
 	txn->at_us = s->now_us + world_latency_us(s, relay);
 	list_push_back(&s->d.txns, &txn->link);
-	way_began(s, relay, txn->lane);
+	way_began(s, txn);
 	s->transactions++;
+}
+
+static void
+refuse_all(struct sim *s, struct txn *txn, const struct reply *reply)
+{
+	struct op *op = disk_op(OP_OUTCOME);
+	struct heard heard = way_told(s, txn, reply);
+
+	for (size_t i = 0; i < txn->n; i++)
+		settle(s, op, txn->items[i], heard);
+	post_outcome(s, op);
+	end_txn(s, txn, 0, false);
 }
 
 /* Connect to RCPT. A relay that lets nobody in has attempted nobody: back they go. */
@@ -349,26 +366,21 @@ open_txn(struct sim *s, struct txn *txn)
 {
 	const struct reply *reply = world_opening(s, txn->relay, txn->account);
 
+	if (!way_opened(s, txn, reply)) {
+		for (size_t i = 0; i < txn->n; i++)
+			queue_put_back(s->d.q, &txn->items[i]);
+		free_txn(txn);
+		return;
+	}
 	if (reply->said != SAID_OK) {
-		struct op *op = disk_op(OP_OUTCOME);
-		enum said said = way_told(s, txn->relay, txn->account, reply);
-		SIM_CHECK(said == reply->said, "the relay said \"%s\"", reply->text);
-		for (size_t i = 0; i < txn->n; i++) {
-			if (reply->stage < STAGE_MAIL)
-				queue_put_back(s->d.q, &txn->items[i]);
-			else
-				settle(s, op, txn->items[i], said, reply);
-		}
-		post_outcome(s, op);
-		end_txn(s, txn, 0);
+		refuse_all(s, txn, reply);
 		return;
 	}
 	struct op *refused = disk_op(OP_OUTCOME), *finish = disk_op(OP_FINISH);
 	for (size_t i = 0; i < txn->n; i++) {
 		const struct reply *r = world_rcpt(s, disk_row(s, txn->items[i]->rcpt_id.v));
 		if (r->said != SAID_OK)
-			settle(
-			    s, refused, txn->items[i], way_told(s, txn->relay, txn->account, r), r);
+			settle(s, refused, txn->items[i], way_told(s, txn, r));
 		else
 			finish->entries[finish->n++] =
 			    (struct entry){ .id = txn->items[i]->rcpt_id.v, .item = txn->items[i] };
@@ -376,7 +388,7 @@ open_txn(struct sim *s, struct txn *txn)
 	post_outcome(s, refused);
 	if (finish->n == 0) {
 		disk_op_free(&finish);
-		end_txn(s, txn, 0);
+		end_txn(s, txn, 0, false);
 		return;
 	}
 	finish->txn = txn;
@@ -405,20 +417,20 @@ dot_txn(struct sim *s, struct txn *txn)
 static void
 close_txn(struct sim *s, struct txn *txn)
 {
+	if (txn->reply->said != SAID_OK && txn->reply->said != SAID_NOTHING) {
+		refuse_all(s, txn, txn->reply);
+		return;
+	}
 	struct op *op = disk_op(OP_OUTCOME);
-	const struct reply *reply = txn->reply;
-	enum said said = reply->said == SAID_NOTHING ? SAID_NOTHING
-			 : reply->said == SAID_OK    ? SAID_OK
-						     : way_told(s, txn->relay, txn->account, reply);
-
+	bool lost = txn->reply->said == SAID_NOTHING;
 	for (size_t i = 0; i < txn->n; i++) {
-		if (said == SAID_NOTHING)
+		if (lost)
 			settle_doubt(s, op, txn->items[i]);
 		else
-			settle(s, op, txn->items[i], said, reply);
+			settle(s, op, txn->items[i], (struct heard){ .said = SAID_OK });
 	}
 	post_outcome(s, op);
-	end_txn(s, txn, said == SAID_OK ? txn->n : 0);
+	end_txn(s, txn, lost ? 0 : txn->n, lost);
 }
 
 void

@@ -194,16 +194,27 @@ const struct reply *world_dot(
 
 /* ---- way ---- */
 
+struct txn;
+
+/* Our side's judgement of a reply. */
+struct heard {
+	enum said said;
+	int64_t wait_us;
+};
+
 void way_start(struct sim *s);
 void way_stop(struct sim *s);
 bool way_is_usable(const struct sim *s, size_t relay);
 /* Lanes that may start a transaction now; 0: none. */
 unsigned way_lanes(struct sim *s, size_t relay);
-void way_began(struct sim *s, size_t relay, enum stream lane);
-void way_ended(struct sim *s, size_t relay, enum stream lane, size_t accepted);
-/* What was answered, for the relay's account; not for each recipient of the same answer. Returns
- * whose matter it is, which must agree with what the world meant. */
-enum said way_told(struct sim *s, size_t relay, uint64_t account, const struct reply *reply);
+/* A transaction takes a connection, or has one opened. */
+void way_began(struct sim *s, struct txn *txn);
+/* What came of that; false when it failed before MAIL: then the transaction is over. */
+bool way_opened(struct sim *s, struct txn *txn, const struct reply *reply);
+/* Something in it was refused. */
+struct heard way_told(struct sim *s, struct txn *txn, const struct reply *reply);
+/* It is over; `lost`: and so is the connection. */
+void way_ended(struct sim *s, struct txn *txn, size_t accepted, bool lost);
 bool way_holds_sender(struct sim *s, size_t relay, uint64_t account, int64_t *until_out);
 void way_pause(struct sim *s, size_t relay, bool pause);
 int64_t way_next_us(const struct sim *s);
@@ -220,7 +231,9 @@ struct txn {
 	enum stream lane;
 	uint64_t account;
 	enum phase phase;
-	int64_t at_us; /* TIME_NEVER: waits for the writer */
+	bool reused;      /* its connection was there before */
+	int64_t since_us; /* when it began */
+	int64_t at_us;    /* TIME_NEVER: waits for the writer */
 	struct queue_item *items[SIM_BATCH];
 	size_t n;
 	const struct reply *reply; /* on its way to us */
@@ -234,7 +247,6 @@ struct dispatcher {
 	struct list txns;
 	struct place sweep[SIM_GROUPS + 1][STREAM_COUNT];
 	struct way_state *way;
-	size_t busy[SIM_RELAYS];
 };
 
 void dispatch_start(struct sim *s);

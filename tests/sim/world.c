@@ -32,8 +32,8 @@ static const struct reply capacity[] = {
 static const struct reply rcpt_temp[] = {
 	{ AT(RCPT), .said = SAID_TEMP, .code = 452, .enhanced = { 4, 2, 2 },
 	    .text = "The recipient's inbox is out of storage space" },
-	{ AT(RCPT), .said = SAID_TEMP, .code = 451, .enhanced = { 4, 3, 0 },
-	    .text = "Temporary lookup failure for this recipient" },
+	{ AT(RCPT), .said = SAID_TEMP, .code = 450, .enhanced = { 4, 1, 2 },
+	    .text = "Recipient address rejected: Domain not found" },
 };
 static const struct reply greylisted = { AT(RCPT), .said = SAID_TEMP, .code = 450,
 	.enhanced = { 4, 2, 0 },
@@ -45,7 +45,7 @@ static const struct reply rcpt_perm[] = {
 	{ AT(RCPT), .said = SAID_PERM, .code = 554, .enhanced = { 5, 1, 2 },
 	    .text = "Bad destination mailbox address: domain not found" },
 };
-static const struct reply content_temp = { AT(DOT), .said = SAID_TEMP, .code = 451,
+static const struct reply content_temp = { AT(DOT), .said = SAID_RELAY, .code = 451,
 	.enhanced = { 4, 3, 0 }, .text = "Error: queue file write error" };
 static const struct reply content_perm = { AT(DOT), .said = SAID_PERM, .code = 552,
 	.enhanced = { 5, 3, 4 }, .text = "Message size exceeds fixed limit" };
