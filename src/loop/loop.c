@@ -14,8 +14,10 @@
  * a time before each is called, which gives the same promise for them. */
 #include "loop/loop.h"
 
+#include <errno.h>
 #include <stdlib.h>
-#include <sys/time.h>
+#include <sys/timerfd.h>
+#include <unistd.h>
 
 #include <event2/event.h>
 
@@ -29,8 +31,9 @@
 struct loop {
 	uint32_t magic;
 	struct event_base *base;
+	int alarm_fd; /* timerfd */
 	struct event *alarm;
-	int64_t alarm_at_us; /* when libevent wakes for a timer; TIME_NEVER: it does not */
+	int64_t alarm_at_us; /* when it rings; TIME_NEVER: it does not */
 	struct heap timers;
 	struct list tasks;
 	struct list hooks;
@@ -47,9 +50,11 @@ static void
 on_alarm(evutil_socket_t fd, short what, void *arg)
 {
 	struct loop *loop = FROM_ARG(struct loop, arg, LOOP_MAGIC);
+	uint64_t rings;
+	ssize_t n = read(fd, &rings, sizeof(rings));
 
-	(void)fd;
 	(void)what;
+	ASSERT(n == (ssize_t)sizeof(rings) || errno == EAGAIN);
 	loop->alarm_at_us = TIME_NEVER;
 }
 
@@ -60,13 +65,17 @@ loop_new(void)
 	struct event_config *config = event_config_new();
 
 	ASSERT(config != NULL);
-	event_config_set_flag(config, EVENT_BASE_FLAG_NOLOCK | EVENT_BASE_FLAG_PRECISE_TIMER);
+	event_config_set_flag(config, EVENT_BASE_FLAG_NOLOCK);
 	loop->magic = LOOP_MAGIC;
 	loop->base = event_base_new_with_config(config);
 	event_config_free(config);
 	ASSERT(loop->base != NULL);
-	loop->alarm = event_new(loop->base, -1, 0, on_alarm, loop);
+	loop->alarm_fd = timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC);
+	ASSERT(loop->alarm_fd >= 0);
+	loop->alarm = event_new(loop->base, loop->alarm_fd, EV_READ | EV_PERSIST, on_alarm, loop);
 	ASSERT(loop->alarm != NULL);
+	int rc = event_add(loop->alarm, NULL);
+	ASSERT(rc == 0);
 	loop->alarm_at_us = TIME_NEVER;
 	heap_init(&loop->timers);
 	list_init(&loop->tasks);
@@ -114,6 +123,7 @@ loop_free(struct loop **lp)
 	ASSERT(loop->watch_count == 0);
 	heap_done(&loop->timers);
 	event_free(loop->alarm);
+	close(loop->alarm_fd);
 	event_base_free(loop->base);
 	free(loop->scratch);
 	loop->magic = 0;
@@ -136,7 +146,7 @@ loop_scratch(struct loop *loop)
 	return loop->scratch;
 }
 
-/* Makes libevent wake in time for the earliest timer. */
+/* Makes the wait end in time for the earliest timer. */
 static void
 arm_alarm(struct loop *loop)
 {
@@ -144,11 +154,11 @@ arm_alarm(struct loop *loop)
 
 	if (first == NULL || first->key >= loop->alarm_at_us)
 		return;
-	int64_t wait_us = first->key - clock_monotonic_us();
-	if (wait_us < 0)
-		wait_us = 0;
-	struct timeval tv = { .tv_sec = wait_us / SECONDS(1), .tv_usec = wait_us % SECONDS(1) };
-	int rc = event_add(loop->alarm, &tv);
+	int64_t at_us = first->key > 0 ? first->key : 1; /* 0 would disarm */
+	const struct itimerspec at = {
+		.it_value = { .tv_sec = at_us / SECONDS(1), .tv_nsec = at_us % SECONDS(1) * 1000 },
+	};
+	int rc = timerfd_settime(loop->alarm_fd, TFD_TIMER_ABSTIME, &at, NULL);
 	ASSERT(rc == 0);
 	loop->alarm_at_us = first->key;
 }
