@@ -48,7 +48,7 @@ write_meta(struct store *s, const char *key, uint64_t value, struct fault *fault
 static enum rc
 read_next(struct store *s, const char *sql, const char *key, uint64_t *out, struct fault *fault)
 {
-	int64_t top, noted;
+	int64_t top = 0, noted = 0;
 	enum rc rc = store_db_value(&s->db, store_db_stmt(&s->db, sql), 0, &top, fault);
 
 	if (rc == RC_OK)

@@ -69,6 +69,19 @@ take_lock(struct store *s, struct fault *fault)
 	return fault_sys(fault, RC_IO, "locking %s", path);
 }
 
+/* The database holds addresses: nobody else may read it, whatever the umask. SQLite gives its other
+ * files the mode of this one. */
+static enum rc
+make_private(struct store *s, struct fault *fault)
+{
+	int fd = open(s->path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+
+	if (fd < 0)
+		return fault_sys(fault, RC_IO, "opening %s", s->path);
+	close(fd);
+	return RC_OK;
+}
+
 static void
 fill_defaults(struct store_opts *o)
 {
@@ -125,6 +138,8 @@ store_open(const struct store_opts *opts, struct store **out, struct fault *faul
 
 	pthread_once(&once, set_up_sqlite);
 	enum rc rc = take_lock(s, fault);
+	if (rc == RC_OK)
+		rc = make_private(s, fault);
 	if (rc == RC_OK)
 		rc = store_db_open(&s->db, s->path, STORE_DB_WRITER, fault);
 	if (rc == RC_OK)
