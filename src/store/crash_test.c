@@ -146,6 +146,7 @@ check_after(struct bed *b, const char *acked)
 	assert_int_equal(in_doubt, t.in_doubt);
 	assert_int_equal(crashed, t.in_doubt);
 	assert_int_equal(t.queued + t.in_doubt + t.sent, t.accepted);
+	bed_audit(b);
 }
 
 /* A queued recipient is found by a refill, whatever it was before. */

@@ -333,8 +333,9 @@ struct store_upkeep {
 	int64_t next_slice_us;
 };
 
-/* One slice, where one is due: at most about 2 ms. True when there is more to do at once. */
-bool store_upkeep_slice(struct store *s, int64_t now_us);
+/* One slice of about 2 ms, where one is due; `idle`: nobody waits, so the next may follow at once.
+ * True when there is more to do. */
+bool store_upkeep_slice(struct store *s, int64_t now_us, bool idle);
 
 /* ---- recover.c */
 

@@ -62,44 +62,78 @@ seek_account(struct store *s, const struct store_refill *op, uint64_t from, uint
 	return rc;
 }
 
-/* Rows of one account after op->last, until its share or the page is full. *full_out: stopped
- * early. */
-static enum rc
-walk_account(struct store *s, struct store_refill *op, uint32_t max, bool *full_out)
+/* Rows of one account after op->last. Two statements, because only so is a seek of the index exact:
+ * many rows can share one due time (after a crash, or as recipients of one message), and each page
+ * would walk over them all again. */
+static sqlite3_stmt *
+account_stmt(struct store *s, const struct store_refill *op, bool same_due, uint32_t limit)
 {
-	enum rc rc;
-	uint32_t room = max - op->n, taken = 0;
-	sqlite3_stmt *st = store_db_stmt(&s->db,
-	    "SELECT " STORE_ROW_COLUMNS " FROM recipient r JOIN message m ON m.id = r.msg"
-	    " WHERE r.due_us IS NOT NULL AND r.grp = ?1 AND r.lane = ?2 AND r.account = ?3"
-	    " AND (r.due_us, r.id) > (?4, ?5) ORDER BY r.due_us, r.id LIMIT ?6");
+	sqlite3_stmt *st =
+	    same_due
+		? store_db_stmt(&s->db,
+		      "SELECT " STORE_ROW_COLUMNS " FROM recipient r JOIN message m ON m.id = r.msg"
+		      " WHERE r.due_us IS NOT NULL AND r.grp = ?1 AND r.lane = ?2 AND r.account = ?3"
+		      " AND r.due_us = ?4 AND r.id > ?6 ORDER BY r.id LIMIT ?5")
+		: store_db_stmt(&s->db,
+		      "SELECT " STORE_ROW_COLUMNS " FROM recipient r JOIN message m ON m.id = r.msg"
+		      " WHERE r.due_us IS NOT NULL AND r.grp = ?1 AND r.lane = ?2 AND r.account = ?3"
+		      " AND r.due_us > ?4 ORDER BY r.due_us, r.id LIMIT ?5");
 
-	if (op->share != 0 && op->only.v == 0 && op->share < room)
-		room = op->share;
 	store_db_id(st, 1, op->group.v);
 	store_db_int(st, 2, op->lane);
 	store_db_id(st, 3, op->last.account.v);
 	store_db_int(st, 4, op->last.due_us);
-	store_db_id(st, 5, op->last.rcpt.v);
-	store_db_int(st, 6, (int64_t)room + 1);
-	*full_out = false;
+	store_db_int(st, 5, limit);
+	if (same_due)
+		store_db_id(st, 6, op->last.rcpt.v);
+	return st;
+}
+
+/* Takes rows until `*room_io` is 0. *stop_out: there is one more than that, or one that is not due
+ * yet. */
+static enum rc
+take_rows(
+    struct store *s, struct store_refill *op, bool same_due, uint32_t *room_io, bool *stop_out)
+{
+	sqlite3_stmt *st = account_stmt(s, op, same_due, *room_io + 1);
+	enum rc rc;
+
 	while ((rc = store_db_step(&s->db, st, &op->op.fault)) == RC_OK) {
 		int64_t due_us = store_db_col_int(st, 7);
 		bool late = due_us > op->before_us;
 		if (late && due_us < op->next_due_us)
 			op->next_due_us = due_us;
-		if (late || taken == room) {
-			*full_out = !late;
+		if (late || *room_io == 0) {
+			*stop_out = true;
 			store_db_reset(st);
 			return RC_OK;
 		}
 		store_refill_read(st, &op->arena, &op->rows[op->n]);
 		op->last.due_us = due_us;
-		op->last.rcpt = op->rows[op->n].rcpt;
-		op->n++;
-		taken++;
+		op->last.rcpt = op->rows[op->n++].rcpt;
+		--*room_io;
 	}
 	return rc == RC_DONE ? RC_OK : rc;
+}
+
+/* Rows of one account, until its share or the page is full. *full_out: the page is, and there is
+ * more. */
+static enum rc
+walk_account(struct store *s, struct store_refill *op, uint32_t max, bool *full_out)
+{
+	uint32_t room = max - op->n;
+	bool stop = false;
+	enum rc rc = RC_OK;
+
+	if (op->share != 0 && op->only.v == 0 && op->share < room)
+		room = op->share;
+	int64_t first_due_us = op->next_due_us;
+	if (op->last.due_us >= 0)
+		rc = take_rows(s, op, true, &room, &stop);
+	if (rc == RC_OK && !stop)
+		rc = take_rows(s, op, false, &room, &stop);
+	*full_out = stop && room == 0 && op->n == max && op->next_due_us == first_due_us;
+	return rc;
 }
 
 static enum rc
@@ -122,7 +156,7 @@ walk(struct store *s, struct store_refill *op, uint32_t max)
 			    (struct store_position){ .account = { found - 1 }, .due_us = -1 };
 		rc = walk_account(s, op, max, &full);
 		/* A full page goes on here; a spent share goes on with the next account. */
-		if (rc != RC_OK || (full && op->n == max))
+		if (rc != RC_OK || full)
 			return rc;
 		from = found;
 	}

@@ -47,6 +47,33 @@ pages_follow_one_another_without_gap_or_repeat(void **state)
 }
 
 static void
+rows_of_one_due_time_are_paged_by_id(void **state)
+{
+	struct bed b;
+	struct store_refill r = { .group = { 1 }, .before_us = TIME_NEVER, .max = 7 };
+	uint64_t last = 0;
+	uint32_t n = 0;
+
+	(void)state;
+	bed_up(&b);
+	struct store_message *m = bed_message("x", 50);
+	m->created_us = 1000;
+	bed_accept(&b, m);
+	put_rows(&b, 1, 3);
+	do {
+		refill(&b, &r);
+		for (uint32_t i = 0; i < r.n; i++, n++) {
+			assert_true(n >= 51 || r.rows[i].rcpt.v > last);
+			last = r.rows[i].rcpt.v;
+		}
+		r.after = r.last;
+	} while (r.last.account.v != 0);
+	assert_int_equal(n, 53);
+	store_refill_done(&r);
+	bed_down(&b);
+}
+
+static void
 an_account_gets_no_more_than_its_share_of_a_page(void **state)
 {
 	struct bed b;
@@ -162,6 +189,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(pages_follow_one_another_without_gap_or_repeat),
+		cmocka_unit_test(rows_of_one_due_time_are_paged_by_id),
 		cmocka_unit_test(an_account_gets_no_more_than_its_share_of_a_page),
 		cmocka_unit_test(one_account_can_be_asked_for_alone),
 		cmocka_unit_test(the_oldest_comes_first_and_the_future_not_at_all),

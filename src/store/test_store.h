@@ -24,6 +24,7 @@
 #include "base/mem.h"
 #include "store/message.h"
 #include "store/metrics.h"
+#include "store/private.h"
 #include "store/query_message.h"
 #include "store/query_queue.h"
 #include "store/store.h"
@@ -360,4 +361,55 @@ bed_state(struct bed *b, struct rcpt_id id)
 	store_reader_free(&r);
 	arena_done(&a);
 	return row.state;
+}
+
+/* Checks what must hold between the tables at every commit; for stores whose history is whole. Each
+ * statement counts the rows that break a rule. */
+static inline void
+bed_audit(struct bed *b)
+{
+	static const char *const rules[] = {
+		/* totals are what the rows say */
+		"SELECT count(*) FROM totals t WHERE accepted + generated <>"
+		" (SELECT count(*) FROM recipient WHERE account = t.account)",
+		"SELECT count(*) FROM totals t WHERE queued <> (SELECT count(*) FROM recipient"
+		" WHERE account = t.account AND state IN (0, 2))",
+		"SELECT count(*) FROM totals t WHERE in_doubt <> (SELECT count(*) FROM recipient"
+		" WHERE account = t.account AND state = 1)",
+		"SELECT count(*) FROM totals t WHERE captured <> (SELECT count(*) FROM recipient"
+		" WHERE account = t.account AND state = 3)",
+		"SELECT count(*) FROM totals t WHERE sent <> (SELECT count(*) FROM recipient"
+		" WHERE account = t.account AND state = 4)",
+		/* a final recipient is done and not due; an open one is not done */
+		"SELECT count(*) FROM recipient WHERE (state >= 4) <> (done_us IS NOT NULL)"
+		" OR (state >= 4 AND due_us IS NOT NULL)",
+		/* open counts of messages, live counts of segments */
+		"SELECT count(*) FROM message m WHERE n_rcpt > 1 AND open_rcpt <>"
+		" (SELECT count(*) FROM recipient WHERE msg = m.id AND state < 4)",
+		"SELECT count(*) FROM segment g WHERE live <> (SELECT count(*) FROM message m WHERE"
+		" segment = g.id AND EXISTS (SELECT 1 FROM recipient WHERE msg = m.id AND state < 4))",
+		/* recipients are where their message says; the newest attempt is the recipient's
+		   own */
+		"SELECT count(*) FROM message m WHERE n_rcpt <> (SELECT count(*) FROM recipient"
+		" WHERE msg = m.id AND id >= m.first_rcpt AND id < m.first_rcpt + m.n_rcpt)",
+		"SELECT count(*) FROM recipient r JOIN attempt a ON a.id = r.last_attempt"
+		" WHERE a.rcpt <> r.id",
+		"SELECT count(*) FROM attempt WHERE prev >= id",
+		/* nothing that a restart must find lies below its floor */
+		"SELECT count(*) FROM attempt WHERE code IS NULL AND id <"
+		" (SELECT value FROM meta WHERE key = 'finish_floor')",
+		"SELECT count(*) FROM recipient WHERE state = 0 AND due_us IS NULL AND id <"
+		" (SELECT value FROM meta WHERE key = 'birth_floor')",
+	};
+	struct store_reader *r = bed_reader(b);
+
+	for (size_t i = 0; i < COUNT_OF(rules); i++) {
+		int64_t broken = -1;
+		assert_int_equal(
+		    store_db_value(r->db, store_db_stmt(r->db, rules[i]), -1, &broken, NULL),
+		    RC_OK);
+		if (broken != 0)
+			fail_msg("%lld rows break: %s", (long long)broken, rules[i]);
+	}
+	store_reader_free(&r);
 }

@@ -360,14 +360,14 @@ do_one(struct store *s, int64_t now_us, enum rc *rc_out, struct fault *fault)
 }
 
 bool
-store_upkeep_slice(struct store *s, int64_t now_us)
+store_upkeep_slice(struct store *s, int64_t now_us, bool idle)
 {
 	struct fault why = { 0 };
 	enum rc rc = RC_OK;
 
 	if (now_us < s->upkeep.next_slice_us || s->guard.broken.rc != RC_OK)
 		return false;
-	s->upkeep.next_slice_us = now_us + BUSY_EVERY_US;
+	s->upkeep.next_slice_us = now_us + (idle ? 0 : BUSY_EVERY_US);
 	s->now_us = clock_wall_us();
 	bool more = do_one(s, now_us, &rc, &why);
 	if (rc != RC_OK) {

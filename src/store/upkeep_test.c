@@ -60,7 +60,7 @@ keep_up(struct bed *b, int64_t step_us)
 
 	for (int i = 0; i < 10000 && idle < 3; i++) {
 		now_us += step_us;
-		idle = store_upkeep_slice(b->store, now_us) ? 0 : idle + 1;
+		idle = store_upkeep_slice(b->store, now_us, true) ? 0 : idle + 1;
 	}
 	assert_int_equal(idle, 3);
 }

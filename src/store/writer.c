@@ -402,7 +402,7 @@ turn(struct writer *w)
 	bool idle = items == NULL && waiting(w) == 0;
 
 	if (idle && !w->stopping) {
-		bool more = store_upkeep_slice(s, clock_monotonic_us());
+		bool more = store_upkeep_slice(s, clock_monotonic_us(), true);
 		items = mailbox_wait(s->inbox, more ? 0 : idle_wait_us(w));
 		if (items == NULL && !more)
 			store_checkpoint_step(s, true);
@@ -418,7 +418,7 @@ turn(struct writer *w)
 	form_group(w);
 	run_group(w);
 	store_checkpoint_step(s, false);
-	(void)store_upkeep_slice(s, clock_monotonic_us());
+	(void)store_upkeep_slice(s, clock_monotonic_us(), false);
 }
 
 void *
