@@ -184,8 +184,10 @@ void queue_add_more(
 struct queue_want {
 	struct group_id group_id;
 	enum stream lane;
-	size_t count;       /* rows to read */
-	size_t per_account; /* of one account at most, so that the page holds several */
+	size_t count; /* rows to read */
+	/* Of one account at most, so that the page reaches the next one. Due rows that are passed
+	 * over for it are still there: queue_set_more must count them. */
+	size_t per_account;
 };
 
 /* Whether some lane of an open group runs low while the disk has due rows for it and the window has

@@ -3,7 +3,10 @@
  * queue->hungry holds, by lane, the groups that run low while the disk has due rows for them
  * (queue_group_refresh keeps it so). Transactional ones come first; among equals the one asked
  * longest ago. The room there is, is divided among the hungry, so that the first does not take all
- * of it. */
+ * of it. *
+ * One account gets three quarters of a page at most, so that a page reaches the next account. It is
+ * not less, because a page that starts anew meets the account's rows that are still held first:
+ * with the defaults there may be half a page of those READY. */
 #include "queue/private.h"
 
 static struct queue_lane *
@@ -46,7 +49,7 @@ queue_wants(struct queue *q, int64_t now_us, struct queue_want *want_out)
 			.group_id = lane->group->id,
 			.lane = stream,
 			.count = lane->promised,
-			.per_account = (lane->promised + 3) / 4,
+			.per_account = lane->promised - lane->promised / 4,
 		};
 		queue_group_refresh(q, lane->group);
 		return true;

@@ -177,7 +177,7 @@ only_open_lanes_that_run_low_and_have_more_are_wanted(void **state)
 	assert_int_equal(want.group_id.v, 1);
 	assert_int_equal(want.lane, CODE);
 	assert_int_equal(want.count, 50);
-	assert_int_equal(want.per_account, 13);
+	assert_int_equal(want.per_account, 38);
 	/* Told once until answered. */
 	assert_false(queue_wants(q, T0, &want));
 	for (uint64_t id = 1; id <= 10; id++)
