@@ -1,6 +1,7 @@
 /* Shared by the files of daemon/. */
 #pragma once
 
+#include "crypto/token.h"
 #include "daemon/config.h"
 #include "loop/mailbox.h"
 #include "loop/pool.h"
@@ -56,6 +57,7 @@ struct door_port {
 struct daemon {
 	struct daemon_config config;
 	struct seal_key *seal;
+	struct token_key scram_fake_key; /* makes up salts of users that do not exist */
 	struct store *store;
 	struct tls_ctx *tls; /* of the servers; replaced on reload */
 	int64_t tls_stamp;   /* newest mtime of the files it was made from */

@@ -32,6 +32,8 @@
 #include "loop/signal.h"
 #include "net/tls.h"
 #include "relay/book.h"
+#include "store/config_relay.h"
+#include "store/reader.h"
 #include "store/store.h"
 
 #define WATCH_EVERY  SECONDS(5)
@@ -69,7 +71,10 @@ load_seal(struct daemon *d, struct fault *f)
 	struct str path = arena_strf(&d->config.arena, "%s/seal.key", d->config.data);
 
 	d->seal = MEM_NEW(struct seal_key);
-	return seal_key_load(path.p, d->seal, f);
+	enum rc rc = seal_key_load(path.p, d->seal, f);
+	if (rc == RC_OK)
+		d->scram_fake_key = token_key_derive(d->seal->k, STR("scram-fake"));
+	return rc;
 }
 
 static enum rc
@@ -83,6 +88,30 @@ open_store(struct daemon *d, struct fault *f)
 	};
 
 	return store_open(&o, &d->store, f);
+}
+
+struct learnt_note {
+	struct daemon_note note;
+	struct daemon *daemon;
+};
+
+static void
+publish_learnt(struct daemon_note *n)
+{
+	struct learnt_note *l = CONTAINER_OF(n, struct learnt_note, note);
+
+	books_publish(l->daemon, NULL, NULL);
+	free(l);
+}
+
+/* On the dispatcher's thread. */
+static void
+on_learnt(void *arg)
+{
+	struct learnt_note *l = MEM_NEW(struct learnt_note);
+
+	*l = (struct learnt_note){ { .run = publish_learnt }, arg };
+	daemon_tell(l->daemon->notes, &l->note);
 }
 
 static void
@@ -99,6 +128,8 @@ make_deliver(struct daemon *d)
 		.idle_us = LINK_IDLE,
 		.seed = random_u64(),
 		.book = d->relays,
+		.on_learnt = on_learnt,
+		.arg = d,
 	};
 
 	d->deliver = deliver_new(&o);
@@ -292,6 +323,30 @@ greet(const struct daemon *d)
 	}
 }
 
+/* What the last run left: recipients in doubt, counts, and relays that a person had paused. */
+static enum rc
+recover(struct daemon *d, struct fault *f)
+{
+	AUTO(store_reader_free) struct store_reader *r = NULL;
+	AUTO(arena_done) struct arena a = { 0 };
+	struct store_relay_row *relays;
+	uint32_t n;
+	enum rc rc = store_reader_new(d->store, &r, f);
+
+	if (rc == RC_OK)
+		rc = store_config_relay_list(r, &a, &relays, &n, f);
+	if (rc != RC_OK)
+		return rc;
+	deliver_recover(d->deliver, r);
+	for (uint32_t i = 0; i < n; i++) {
+		if (str_eq(relays[i].state, STR("paused")))
+			relay_desk_pause(deliver_desk(d->deliver), relays[i].version,
+			    relays[i].state_why, clock_wall_us());
+	}
+	deliver_settle(d->deliver);
+	return RC_OK;
+}
+
 static enum rc
 build(struct daemon *d, struct fault *f)
 {
@@ -328,6 +383,8 @@ build(struct daemon *d, struct fault *f)
 	for (size_t i = 0; i < d->n_workers && rc == RC_OK; i++)
 		rc = worker_init(&d->workers[i], d, f);
 	if (rc == RC_OK)
+		rc = recover(d, f);
+	if (rc == RC_OK)
 		rc = worker_listen_all(d, f);
 	return rc;
 }
@@ -335,7 +392,6 @@ build(struct daemon *d, struct fault *f)
 static void
 start_threads(struct daemon *d)
 {
-	deliver_recover(d->deliver);
 	store_start(d->store, deliver_store_mailbox(d->deliver));
 	d->deliver_thread = loop_thread_start("dispatcher", run_loop, d->deliver_loop);
 	for (size_t i = 0; i < d->n_workers; i++) {

@@ -61,6 +61,7 @@ worker_server_opts(const struct daemon *d)
 	o.trusted = d->config.trusted;
 	o.n_trusted = d->config.n_trusted;
 	o.tls = d->tls;
+	memcpy(o.scram_fake_key, d->scram_fake_key.k, sizeof(o.scram_fake_key));
 	return o;
 }
 

@@ -51,9 +51,9 @@ earlier(int64_t a, int64_t b)
 
 /* Arms the timer for the first moment at which something happens by itself. */
 static void
-arm(struct deliver *d, int64_t trim_at_us)
+arm(struct deliver *d, int64_t trim_at_us, int64_t keep_at_us)
 {
-	int64_t wall = queue_next_event_us(d->queue, d->now_us);
+	int64_t wall = earlier(queue_next_event_us(d->queue, d->now_us), keep_at_us);
 	size_t at = 0;
 	struct deliver_way *w;
 
@@ -92,11 +92,12 @@ on_turn_end(void *arg)
 		}
 	}
 	deliver_news(d);
+	int64_t keep_at = deliver_keep_counts(d, false);
 	deliver_flush(
 	    d); /* before the refills: they must see the rows as these results leave them */
 	deliver_refill(d);
 	outbox_flush(&d->outbox);
-	arm(d, deliver_trim_links(d));
+	arm(d, deliver_trim_links(d), keep_at);
 	outbox_flush(&d->outbox);
 	count_metrics(d);
 	if (d->stopping && d->jobs_out == 0 && d->links.count == 0 && d->ops_out == 0 &&
@@ -277,6 +278,7 @@ void
 deliver_stop(struct deliver *d, void (*on_idle)(void *arg), void *arg)
 {
 	d->stopping = true;
+	deliver_keep_counts(d, true);
 	d->on_idle = on_idle;
 	d->on_idle_arg = arg;
 	for (size_t i = 0; i < d->n_carriers; i++) {

@@ -25,6 +25,7 @@ struct deliver;
 struct loop;
 struct relay_book;
 struct store;
+struct store_reader;
 
 struct deliver_opts {
 	struct loop *loop;
@@ -37,6 +38,10 @@ struct deliver_opts {
 	int64_t idle_us;               /* an idle connection quits after that */
 	uint64_t seed;
 	struct relay_book *book; /* one reference is taken */
+	/* A relay announced something new and it is kept: settings should be published again. On
+	 * the dispatcher's thread. */
+	void (*on_learnt)(void *arg);
+	void *arg;
 };
 
 struct deliver *deliver_new(const struct deliver_opts *opts);
@@ -48,8 +53,9 @@ struct mailbox *deliver_store_mailbox(struct deliver *d);
 struct mailbox *deliver_report_mailbox(struct deliver *d);
 /* Before the loop runs: one more carrier to order about. */
 void deliver_add_carrier(struct deliver *d, struct mailbox *carrier);
-/* Before the loop runs, after store_open: takes over what the last run left. */
-void deliver_recover(struct deliver *d);
+/* Before the loop runs, after store_open: takes over what the last run left; `r` is only used
+ * meanwhile. */
+void deliver_recover(struct deliver *d, struct store_reader *r);
 
 /* ---- orders: closures that run on the dispatcher's thread ---- */
 

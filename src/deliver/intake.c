@@ -372,10 +372,13 @@ deliver_on_store(void *arg, struct mailbox_item *item)
 			d->ops_out--;
 			free(CONTAINER_OF(op, struct store_grant, op));
 			break;
+		case STORE_CALL:
+			d->ops_out--;
+			deliver_on_kept(d, op);
+			break;
 		case STORE_ACCEPT:
 		case STORE_FINISH:
-		case STORE_CONFIRM:
-		case STORE_CALL: UNREACHABLE();
+		case STORE_CONFIRM: UNREACHABLE();
 		}
 		item = next;
 	}
@@ -384,10 +387,11 @@ deliver_on_store(void *arg, struct mailbox_item *item)
 /* ---- what the last run left ---- */
 
 void
-deliver_recover(struct deliver *d)
+deliver_recover(struct deliver *d, struct store_reader *reader)
 {
 	const struct store_recovery *r = store_recovery(d->store);
 
+	deliver_restore_counts(d, reader);
 	for (size_t i = 0; i < r->n_groups; i++)
 		add_group(d, r->groups[i].id, r->groups[i].key);
 	for (size_t i = 0; i < r->n_backlogs; i++)

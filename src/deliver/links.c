@@ -394,6 +394,7 @@ on_ready(struct deliver *d, struct deliver_link *l, const struct carrier_report 
 	if (r->caps.rcpt_max != 0 && r->caps.rcpt_max < w->max_rcpts)
 		w->max_rcpts = r->caps.rcpt_max;
 	relay_desk_connected(d->desk, w->version, d->now_us);
+	deliver_keep_caps(d, w, &r->caps);
 	if (l->state != LINK_DIALLING)
 		return;
 	link_to_idle(d, l);

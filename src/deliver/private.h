@@ -16,6 +16,8 @@
 #include "queue/outlet.h"
 #include "store/message.h"
 
+struct store_reader;
+
 /* What the dispatcher knows of a message of which it holds at least one recipient. */
 struct deliver_msg {
 	struct msg_id id;
@@ -118,9 +120,9 @@ struct deliver {
 	struct mailbox *from_store;
 	struct mailbox *from_carriers;
 	struct mailbox *orders;
-	struct mailbox *loaded; /* contents read from disk */
-	struct pool *readers;          /* one thread ... */
-	struct store_reader *reader;   /* ... that alone uses this */
+	struct mailbox *loaded;      /* contents read from disk */
+	struct pool *readers;        /* one thread ... */
+	struct store_reader *reader; /* ... that alone uses this */
 	struct outbox outbox;
 	struct loop_hook turn_end;
 	struct loop_timer tick;
@@ -140,6 +142,8 @@ struct deliver {
 	struct mailbox **carriers;
 	size_t n_carriers;
 	size_t next_carrier;
+	int64_t kept_us;             /* when counts were last written */
+	struct version_id caps_told; /* whose announcement is on its way to the writer */
 	size_t jobs_out;
 	size_t ops_out;                /* operations that the writer has */
 	int64_t credits[STREAM_COUNT]; /* granted and not yet spent */
@@ -177,6 +181,16 @@ void deliver_on_loaded(void *arg, struct mailbox_item *first);
 void deliver_pump(struct deliver *d, struct deliver_way *w);
 /* Says goodbye to connections that were idle too long; returns when to look again (monotonic). */
 int64_t deliver_trim_links(struct deliver *d);
+
+/* ---- keep.c: what must not be forgotten ---- */
+/* Has the writer keep today's counts, at most every few seconds unless `now`; returns when to come
+ * back (wall). */
+int64_t deliver_keep_counts(struct deliver *d, bool now);
+void deliver_restore_counts(struct deliver *d, struct store_reader *r);
+/* Has the writer keep what the relay announced, where that is news. */
+void deliver_keep_caps(
+    struct deliver *d, const struct deliver_way *w, const struct smtp_caps *caps);
+void deliver_on_kept(struct deliver *d, struct store_op *op);
 
 /* ---- outcome.c: what came of it ---- */
 void deliver_job_back(struct deliver *d, struct deliver_link *l, struct deliver_job *job);

@@ -120,6 +120,7 @@ deliver_set_book(struct deliver *d, struct relay_book *book)
 	struct deliver_group *g;
 
 	d->book = relay_book_ref(book);
+	d->caps_told = (struct version_id){ 0 };
 	relay_desk_set_book(d->desk, book, d->now_us);
 	refresh_ways(d);
 	while ((g = map_next(&d->groups, &at, NULL)) != NULL)

@@ -56,7 +56,6 @@ struct confirm {
 /* A password that takes long to check, in the pool. */
 struct check_job {
 	struct pool_job job;
-	struct submit *owner;
 	struct smtp_server *server;
 	struct smtp_server_ticket ticket;
 	struct password_verifier verifier;
@@ -64,7 +63,8 @@ struct check_job {
 	size_t user_n;
 	char *secret;
 	size_t secret_n;
-	bool right;
+	bool is_known; /* there is such a credential */
+	enum rc verdict;
 };
 
 static struct submit *
@@ -206,71 +206,107 @@ on_drained(struct smtp_server *server, void *arg)
 
 /* ---- logins ---- */
 
+/* Whether this client may try to log in as `user` at all; answers itself when not. */
+static bool
+may_try(struct submit *s, struct smtp_server_session *ss, struct smtp_server_ticket t,
+    struct str user, const struct account_credential **out)
+{
+	struct ip peer = peer_of(smtp_server_session_facts(ss));
+	int64_t until;
+
+	*out = account_book_find(s->accounts, user);
+	if (account_guard_is_blocked(s->guard, &peer, user, loop_now_us(s->opts.loop), &until)) {
+		REFUSED(AUTH);
+		answer(ss, t, 454, SMTP_ENHANCED(4, 7, 0),
+		    STR("Too many wrong logins, try again later"));
+		return false;
+	}
+	if (*out != NULL && !account_credential_may_come_from(*out, &peer)) {
+		REFUSED(AUTH);
+		answer(ss, t, 535, SMTP_ENHANCED(5, 7, 8),
+		    STR("This credential may not be used from your network"));
+		return false;
+	}
+	return true;
+}
+
+/* SCRAM, whose proof the server checks itself. */
 static void
 lookup_credential(
     struct smtp_server_session *ss, struct smtp_server_ticket t, struct str user, void *arg)
 {
 	struct submit *s = submit_of(arg);
-	struct smtp_server *server = smtp_server_session_server(ss);
-	const struct smtp_server_facts *f = smtp_server_session_facts(ss);
-	const struct account_credential *c = account_book_find(s->accounts, user);
-	struct ip peer = peer_of(f);
-	int64_t until;
+	const struct account_credential *c;
 
-	if (account_guard_is_blocked(s->guard, &peer, user, loop_now_us(s->opts.loop), &until)) {
-		REFUSED(AUTH);
-		answer(ss, t, 454, SMTP_ENHANCED(4, 7, 0),
-		    STR("Too many wrong logins, try again later"));
-	} else if (c != NULL && !account_credential_may_come_from(c, &peer)) {
-		REFUSED(AUTH);
-		answer(ss, t, 535, SMTP_ENHANCED(5, 7, 8),
-		    STR("This credential may not be used from your network"));
-	} else {
-		smtp_server_answer_credential(server, t, c != NULL ? &c->verifier : NULL);
-	}
+	if (may_try(s, ss, t, user, &c))
+		smtp_server_answer_credential(
+		    smtp_server_session_server(ss), t, c != NULL ? &c->verifier : NULL);
 }
 
 static void
 check_in_pool(struct pool_job *job)
 {
 	struct check_job *c = CONTAINER_OF(job, struct check_job, job);
+	struct str secret = str_make(c->secret, c->secret_n);
 
-	c->right = password_check(&c->verifier, str_make(c->secret, c->secret_n)) == RC_OK;
+	if (c->is_known)
+		c->verdict = password_check(&c->verifier, secret);
+	else
+		password_check_nobody(secret); /* who does not exist takes as long as who does */
 }
 
+/* PLAIN and LOGIN. A generated secret is checked at once; a chosen one takes a tenth of a second,
+ * in the pool. */
 static void
 verify_password(struct smtp_server_session *ss, struct smtp_server_ticket t, struct str user,
     struct str secret, void *arg)
 {
 	struct submit *s = submit_of(arg);
 	struct smtp_server *server = smtp_server_session_server(ss);
-	const struct account_credential *c = account_book_find(s->accounts, user);
-	int64_t now = loop_now_us(s->opts.loop);
+	const struct account_credential *c;
 
-	if (c == NULL) {
-		smtp_server_answer_secret(server, t, false);
+	if (!may_try(s, ss, t, user, &c))
 		return;
-	}
-	if (c->verifier.kind == PASSWORD_GENERATED) {
+	if (c != NULL && c->verifier.kind == PASSWORD_GENERATED) {
 		smtp_server_answer_secret(server, t, password_check(&c->verifier, secret) == RC_OK);
 		return;
 	}
-	if (password_cache_has(s->passwords, user, &c->verifier, secret, now)) {
+	if (c != NULL && password_cache_has(
+			     s->passwords, user, &c->verifier, secret, loop_now_us(s->opts.loop))) {
 		smtp_server_answer_secret(server, t, true);
 		return;
 	}
 	struct check_job *j = MEM_NEW(struct check_job);
-	*j = (struct check_job){ .job = { .run = check_in_pool, .reply = s->checked },
-		.owner = s,
+	*j = (struct check_job){
+		.job = { .run = check_in_pool, .reply = s->checked },
 		.server = server,
 		.ticket = t,
-		.verifier = c->verifier,
+		.is_known = c != NULL,
+		.verdict = RC_DENIED,
 		.user = str_dup0(user),
 		.user_n = user.n,
 		.secret = str_dup0(secret),
-		.secret_n = secret.n };
+		.secret_n = secret.n,
+	};
+	if (c != NULL)
+		j->verifier = c->verifier;
 	s->waiting++;
 	pool_post(s->opts.pool, &j->job);
+}
+
+static void
+answer_checked(struct submit *s, struct check_job *j)
+{
+	struct smtp_server_reply later = { 454, SMTP_ENHANCED(4, 7, 0),
+		STR("The login cannot be checked just now, try again later") };
+
+	if (j->verdict == RC_OK)
+		password_cache_add(s->passwords, str_make(j->user, j->user_n), &j->verifier,
+		    str_make(j->secret, j->secret_n), loop_now_us(s->opts.loop));
+	if (j->verdict == RC_AGAIN)
+		smtp_server_answer(j->server, j->ticket, &later);
+	else
+		smtp_server_answer_secret(j->server, j->ticket, j->verdict == RC_OK);
 }
 
 void
@@ -282,10 +318,7 @@ submit_on_checked(void *arg, struct mailbox_item *item)
 		struct mailbox_item *next = item->next;
 		struct check_job *j = CONTAINER_OF(pool_job_of(item), struct check_job, job);
 		s->waiting--;
-		if (j->right)
-			password_cache_add(s->passwords, str_make(j->user, j->user_n), &j->verifier,
-			    str_make(j->secret, j->secret_n), loop_now_us(s->opts.loop));
-		smtp_server_answer_secret(j->server, j->ticket, j->right);
+		answer_checked(s, j);
 		mem_wipe(j->secret, j->secret_n);
 		free(j->secret);
 		free(j->user);
