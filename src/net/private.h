@@ -10,6 +10,7 @@
 #include "base/buf.h"
 #include "base/fault.h"
 #include "base/list.h"
+#include "base/map.h"
 #include "loop/loop.h"
 #include "net/addr.h"
 #include "net/conn.h"
@@ -90,6 +91,39 @@ void tls_stream_facts(const struct tls_stream *s, struct tls_facts *out);
 /* Reads the reply `msg` to a question for `type` (MX, TXT or PTR): fills rc, name_exists, records
  * (in `a`), count and ttl_us; a bad message is RC_DNS. Pure; the bytes may be anything. */
 void dns_message_parse(struct str msg, enum dns_type type, struct arena *a, struct dns_answer *out);
+
+/* ---- resolver_cache.c ---- */
+
+/* An answer with everything it points at. */
+struct resolver_kept {
+	unsigned refs;
+	struct arena mem;
+	struct dns_answer answer;
+	int64_t until_us; /* monotonic */
+	uint64_t hash;    /* of name and type */
+	enum dns_type type;
+	char *name;
+	struct list recent; /* in the cache: its place in `recent` */
+};
+
+struct resolver_cache {
+	struct map by_hash; /* -> struct resolver_kept */
+	struct list recent; /* most recently used first */
+	size_t max;
+};
+
+/* One reference; the answer is empty. */
+struct resolver_kept *resolver_kept_new(enum dns_type type, const char *name, uint64_t hash);
+void resolver_kept_unref(struct resolver_kept **k);
+
+void resolver_cache_init(struct resolver_cache *c, size_t max);
+void resolver_cache_done(struct resolver_cache *c);
+void resolver_cache_clear(struct resolver_cache *c);
+/* Takes a reference of its own. */
+void resolver_cache_put(struct resolver_cache *c, struct resolver_kept *k);
+/* Borrowed, or NULL when there is none that still lives. */
+struct resolver_kept *resolver_cache_get(
+    struct resolver_cache *c, uint64_t hash, enum dns_type type, struct str name, int64_t now_us);
 
 /* ---- conn.c, conn_io.c ---- */
 

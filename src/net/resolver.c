@@ -23,7 +23,6 @@
 
 #include "base/check.h"
 #include "base/clock.h"
-#include "base/map.h"
 #include "base/mem.h"
 #include "net/private.h"
 
@@ -57,18 +56,6 @@ static const struct {
 };
 static_assert(COUNT_OF(types) == DNS_TYPE_COUNT, "every type has a row");
 
-/* An answer with everything it points at. */
-struct kept {
-	unsigned refs;
-	struct arena mem;
-	struct dns_answer answer;
-	int64_t until_us;
-	uint64_t hash;
-	enum dns_type type;
-	char *name;
-	struct list recent; /* in the cache: position in resolver.recent */
-};
-
 /* One question that c-ares is working on. */
 struct query {
 	struct resolver *resolver;
@@ -82,8 +69,8 @@ struct query {
 struct lookup {
 	uint32_t magic;
 	struct resolver *resolver;
-	struct list link;  /* in resolver.told, or in query.waiting */
-	struct kept *kept; /* the answer, once it is there */
+	struct list link;           /* in resolver.told, or in query.waiting */
+	struct resolver_kept *kept; /* the answer, once it is there */
 	struct loop_task tell;
 	struct loop_timer deadline;
 	lookup_fn *on_answer;
@@ -104,10 +91,8 @@ struct resolver {
 	struct loop_timer retry; /* when c-ares wants to look at its own clocks */
 	struct list sockets;
 	struct list queries;
-	struct list told;   /* lookups whose answer is there */
-	struct map cache;   /* hash -> struct kept */
-	struct list recent; /* of the cache, most recently used first */
-	size_t max_entries;
+	struct list told; /* lookups whose answer is there */
+	struct resolver_cache cache;
 	uint64_t seed;
 };
 
@@ -119,35 +104,9 @@ resolver_type_name(enum dns_type type)
 
 /* ---- answers ---- */
 
-static struct kept *
-kept_new(enum dns_type type, const char *name, uint64_t hash)
-{
-	struct kept *k = MEM_NEW(struct kept);
-
-	k->refs = 1;
-	arena_init(&k->mem);
-	k->type = type;
-	k->hash = hash;
-	k->name = str_dup0(str_from(name));
-	return k;
-}
-
-static void
-kept_unref(struct kept **kp)
-{
-	struct kept *k = *kp;
-
-	*kp = NULL;
-	if (k == NULL || --k->refs != 0)
-		return;
-	arena_done(&k->mem);
-	free(k->name);
-	free(k);
-}
-
 /* Explains an answer without records. */
 static void
-explain(struct kept *k, const char *detail)
+explain(struct resolver_kept *k, const char *detail)
 {
 	struct dns_answer *a = &k->answer;
 	const char *type = types[k->type].name;
@@ -171,49 +130,10 @@ explain(struct kept *k, const char *detail)
 	}
 }
 
-static void
-uncache(struct resolver *r, struct kept *k)
-{
-	map_remove(&r->cache, k->hash);
-	list_remove(&k->recent);
-	kept_unref(&k);
-}
-
-static void
-cache_put(struct resolver *r, struct kept *k)
-{
-	struct kept *before = map_get(&r->cache, k->hash);
-
-	if (before != NULL)
-		uncache(r, before);
-	else if (r->cache.count >= r->max_entries)
-		uncache(r, CONTAINER_OF(r->recent.prev, struct kept, recent));
-	k->refs++;
-	map_put(&r->cache, k->hash, k);
-	list_push_front(&r->recent, &k->recent);
-}
-
-static struct kept *
-cache_get(struct resolver *r, uint64_t hash, enum dns_type type, struct str name)
-{
-	struct kept *k = map_get(&r->cache, hash);
-
-	if (k == NULL || k->type != type || !str_eq_nocase(str_from(k->name), name))
-		return NULL;
-	if (k->until_us <= loop_now_us(r->loop)) {
-		uncache(r, k);
-		return NULL;
-	}
-	list_remove(&k->recent);
-	list_push_front(&r->recent, &k->recent);
-	return k;
-}
-
 void
 resolver_clear(struct resolver *r)
 {
-	while (!list_is_empty(&r->recent))
-		uncache(r, CONTAINER_OF(r->recent.next, struct kept, recent));
+	resolver_cache_clear(&r->cache);
 }
 
 /* ---- lookups ---- */
@@ -224,7 +144,7 @@ lookup_free(struct lookup *l)
 	list_remove(&l->link);
 	loop_task_cancel(&l->tell);
 	loop_timer_cancel(l->resolver->loop, &l->deadline);
-	kept_unref(&l->kept);
+	resolver_kept_unref(&l->kept);
 	l->magic = 0;
 	free(l);
 }
@@ -233,7 +153,7 @@ static void
 tell(void *arg)
 {
 	struct lookup *l = FROM_ARG(struct lookup, arg, LOOKUP_MAGIC);
-	struct kept *k = TAKE(l->kept);
+	struct resolver_kept *k = TAKE(l->kept);
 	struct dns_answer answer = k->answer;
 	lookup_fn *on_answer = l->on_answer;
 	void *owner = l->arg;
@@ -243,7 +163,7 @@ tell(void *arg)
 		answer.ttl_us = 0;
 	lookup_free(l);
 	on_answer(owner, &answer);
-	kept_unref(&k);
+	resolver_kept_unref(&k);
 }
 
 static void
@@ -264,7 +184,7 @@ on_deadline(void *arg)
 }
 
 static void
-give(struct lookup *l, struct kept *k)
+give(struct lookup *l, struct resolver_kept *k)
 {
 	k->refs++;
 	l->kept = k;
@@ -277,17 +197,17 @@ give(struct lookup *l, struct kept *k)
 
 /* Hands `k` (taken over) to all who wait, and ends the query. */
 static void
-settle(struct query *q, struct kept *k)
+settle(struct query *q, struct resolver_kept *k)
 {
 	struct resolver *r = q->resolver;
 	struct lookup *l;
 
 	k->until_us = loop_now_us(r->loop) + k->answer.ttl_us;
 	if (k->answer.rc == RC_OK || k->answer.rc == RC_NOT_FOUND)
-		cache_put(r, k);
+		resolver_cache_put(&r->cache, k);
 	LIST_FOREACH(l, &q->waiting, struct lookup, link)
 		give(l, k);
-	kept_unref(&k);
+	resolver_kept_unref(&k);
 	list_remove(&q->link);
 	free(q->name);
 	free(q);
@@ -295,7 +215,7 @@ settle(struct query *q, struct kept *k)
 
 /* What c-ares says when there are no records. */
 static void
-set_status(struct kept *k, int status)
+set_status(struct resolver_kept *k, int status)
 {
 	bool is_final = status == ARES_ENOTFOUND || status == ARES_ENODATA;
 
@@ -309,7 +229,7 @@ static void
 on_message(void *arg, int status, int timeouts, unsigned char *msg, int n)
 {
 	struct query *q = arg;
-	struct kept *k = kept_new(q->type, q->name, q->hash);
+	struct resolver_kept *k = resolver_kept_new(q->type, q->name, q->hash);
 
 	(void)timeouts;
 	/* Negative replies come with their message too, and with the zone's own idea of how long.
@@ -327,7 +247,7 @@ on_message(void *arg, int status, int timeouts, unsigned char *msg, int n)
 }
 
 static void
-take_addresses(struct kept *k, const struct ares_addrinfo *info)
+take_addresses(struct resolver_kept *k, const struct ares_addrinfo *info)
 {
 	int64_t ttl_us = ADDRESS_TTL_MAX_US;
 	struct dns_record *records = ARENA_NEW_ARRAY(&k->mem, struct dns_record, ADDRESSES_MAX);
@@ -360,7 +280,7 @@ static void
 on_addresses(void *arg, int status, int timeouts, struct ares_addrinfo *info)
 {
 	struct query *q = arg;
-	struct kept *k = kept_new(q->type, q->name, q->hash);
+	struct resolver_kept *k = resolver_kept_new(q->type, q->name, q->hash);
 
 	(void)timeouts;
 	if (status == ARES_SUCCESS && info != NULL)
@@ -477,15 +397,17 @@ resolver_lookup(struct resolver *r, enum dns_type type, struct str name, int64_t
 		name.n--;
 	const char *invalid = why_invalid(type, name);
 	uint64_t hash = str_hash_nocase(name, r->seed + (uint64_t)type);
-	struct kept *k = invalid == NULL ? cache_get(r, hash, type, name) : NULL;
+	struct resolver_kept *k =
+	    invalid == NULL ? resolver_cache_get(&r->cache, hash, type, name, loop_now_us(r->loop))
+			    : NULL;
 	if (invalid != NULL) {
 		char *z = str_dup0(str_sub(name, 0, NAME_MAX_BYTES));
-		k = kept_new(type, z, hash);
+		k = resolver_kept_new(type, z, hash);
 		free(z);
 		k->answer.rc = RC_INVALID;
 		explain(k, invalid);
 		give(l, k);
-		kept_unref(&k);
+		resolver_kept_unref(&k);
 		return l;
 	}
 	if (k != NULL) {
@@ -597,13 +519,12 @@ resolver_new(
 
 	r->magic = RESOLVER_MAGIC;
 	r->loop = loop;
-	r->max_entries = opts != NULL && opts->max_entries != 0 ? opts->max_entries : ENTRIES_MAX;
 	r->seed = (uint64_t)clock_wall_us() ^ (uint64_t)(uintptr_t)r;
 	list_init(&r->sockets);
 	list_init(&r->queries);
 	list_init(&r->told);
-	list_init(&r->recent);
-	map_init(&r->cache);
+	resolver_cache_init(
+	    &r->cache, opts != NULL && opts->max_entries != 0 ? opts->max_entries : ENTRIES_MAX);
 	loop_timer_init(&r->retry, on_retry, r);
 	int status = ares_init_options(&r->channel, &o,
 	    ARES_OPT_TIMEOUTMS | ARES_OPT_TRIES | ARES_OPT_LOOKUPS | ARES_OPT_DOMAINS |
@@ -642,8 +563,7 @@ resolver_free(struct resolver **rp)
 		ares_destroy(r->channel); /* settles every query */
 	ASSERT(list_is_empty(&r->queries) && list_is_empty(&r->sockets));
 	loop_timer_cancel(r->loop, &r->retry);
-	resolver_clear(r);
-	map_done(&r->cache);
+	resolver_cache_done(&r->cache);
 	r->magic = 0;
 	free(r);
 }

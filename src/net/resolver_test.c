@@ -144,6 +144,25 @@ addresses_are_found_and_kept_for_their_time(void **state)
 }
 
 static void
+the_least_recently_used_answer_makes_room(void **state)
+{
+	struct scene *s = *state;
+	const struct resolver_opts two = { .servers = s->server.servers, .max_entries = 2 };
+
+	resolver_free(&s->resolver);
+	assert_int_equal(resolver_new(s->loop, &two, &s->resolver, NULL), RC_OK);
+	ask(s, DNS_MX, "example.com");
+	ask(s, DNS_TXT, "example.com");
+	ask(s, DNS_MX, "example.com");
+	ask(s, DNS_PTR, "192.0.2.1");
+	assert_int_equal(s->server.asked, 3);
+	ask(s, DNS_MX, "example.com");
+	assert_int_equal(s->server.asked, 3);
+	ask(s, DNS_TXT, "example.com");
+	assert_int_equal(s->server.asked, 4);
+}
+
+static void
 mail_exchangers_come_in_order(void **state)
 {
 	struct scene *s = *state;
@@ -305,6 +324,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		IN_SCENE(addresses_are_found_and_kept_for_their_time),
+		IN_SCENE(the_least_recently_used_answer_makes_room),
 		IN_SCENE(mail_exchangers_come_in_order),
 		IN_SCENE(texts_and_names_of_addresses_are_found),
 		IN_SCENE(a_missing_name_and_a_missing_type_are_told_apart_and_remembered),
