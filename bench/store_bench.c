@@ -3,8 +3,8 @@
  *	store_bench DIR [SECONDS [IN_FLIGHT [CONTENT_BYTES [KEYS]]]]
  *
  * One thread plays submitters and dispatcher in a closed loop of IN_FLIGHT messages, beside the
- *store's own. DIR is made and must be on the disk that is to be measured. KEYS 1: each message has
- *an idempotency key, confirmed when it is accepted. */
+ * store's own. DIR is made and must be on the disk that is to be measured. KEYS 1: each message has
+ * an idempotency key, confirmed when it is accepted. */
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>

@@ -1,10 +1,9 @@
-/* How long a start takes with many recipients waiting, and how soon the first page of them is
- *there.
+/* How long a start takes with many recipients waiting, and how soon the first page is there.
  *
  *	store_start DIR [ROWS [IN_HAND]]
  *
  * Fills DIR, where it is new, with ROWS queued recipients, IN_HAND of them in the dispatcher's
- *hands when the process ends without a word; then opens it again. */
+ * hands when the process ends without a word; then opens it again. */
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>

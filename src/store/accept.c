@@ -10,7 +10,7 @@
 #include "store/private.h"
 
 enum rc
-store_accounts_load(struct store *s, struct fault *fault)
+store_accept_load_accounts(struct store *s, struct fault *fault)
 {
 	enum rc rc;
 	sqlite3_stmt *st = store_db_stmt(&s->db, "SELECT id FROM account WHERE disabled");

@@ -1,12 +1,12 @@
 /* One group: contents, rows, commit, answers.
  *
- *	append contents ──▶ BEGIN ──▶ each operation ──▶ counters ──▶ sync contents ──▶ COMMIT ──▶
- *answers
+ *	append contents ─▶ BEGIN ─▶ each operation ─▶ counters
+ *	      ─▶ sync contents ─▶ COMMIT ─▶ answers
  *
  * The kernel is told to start writing the contents as soon as they are appended, so that the sync,
- *which must precede the commit, finds little left to do once the rows are in place. Whatever fails
- *undoes the whole group, in the database and in memory; the writer then runs its operations singly.
- */
+ * which must precede the commit, finds little left to do once the rows are in place. Whatever fails
+ * undoes the whole group, in the database and in memory; the writer then runs its operations
+ * singly. */
 #include <fcntl.h>
 #include <stdlib.h>
 
@@ -262,7 +262,7 @@ store_batch_run(struct store *s, struct store_op **ops, size_t n, struct fault *
 		return rc;
 	if (s->accounts_changed) {
 		struct fault ignored = { 0 };
-		s->accounts_changed = store_accounts_load(s, &ignored) != RC_OK;
+		s->accounts_changed = store_accept_load_accounts(s, &ignored) != RC_OK;
 	}
 	for (size_t i = 0; i < n; i++)
 		settle(s, ops[i]);

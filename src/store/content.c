@@ -94,7 +94,10 @@ store_content_read(
 	store_segment_name(name, at.segment);
 	int fd = openat(dir_fd, name, O_RDONLY | O_CLOEXEC);
 	if (fd < 0)
-		return fault_sys(fault, errno == ENOENT ? RC_NOT_FOUND : RC_IO, "opening %s", name);
+		return errno == ENOENT ? fault_set(fault, RC_NOT_FOUND,
+					     "the content of message %llu is no longer kept",
+					     (unsigned long long)msg)
+				       : fault_sys(fault, RC_IO, "opening %s", name);
 	enum rc rc = read_record(fd, msg, at, out, fault);
 	close(fd);
 	return rc;

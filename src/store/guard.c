@@ -168,7 +168,7 @@ store_guard_done(struct store *s)
 }
 
 void
-store_health(struct store *s, struct store_health *out)
+store_guard_health(struct store *s, struct store_health *out)
 {
 	pthread_mutex_lock(&s->guard.lock);
 	*out = s->guard.health;

@@ -31,7 +31,7 @@ enum store_flags {
 };
 
 /* Where a content lies. A hint: the store may move a long-lived message meanwhile, and finds it
- * again (store_content_read, and the accounting of outcomes). */
+ * again (store_reader_content, and the accounting of outcomes). */
 struct store_content {
 	uint32_t segment;
 	uint32_t offset; /* of the record's header */
@@ -54,8 +54,7 @@ struct store_recipient {
 };
 
 struct store_message {
-	struct store_op
-	    op; /* STORE_FRESH on its way to the dispatcher; kind and item are the writer's */
+	struct store_op op; /* STORE_FRESH on its way to the dispatcher; the writer's */
 	struct arena arena; /* owns every string and the recipients */
 
 	struct account_id account;

@@ -258,6 +258,8 @@ bool store_guard_may_try(const struct store *s, int64_t now_us);
 bool store_guard_release(struct store *s);
 void store_guard_failed(struct store *s, const struct fault *fault, size_t waiting);
 void store_guard_worked(struct store *s);
+/* Any thread. */
+void store_guard_health(struct store *s, struct store_health *out);
 
 /* ---- idem.c */
 
@@ -420,7 +422,7 @@ store_address_fits(struct str want, struct str have)
 void store_ids_push(struct store_ids *ids, uint64_t v);
 void store_metrics_note(struct store_histogram *h, uint64_t v);
 /* Reads which accounts are disabled. */
-enum rc store_accounts_load(struct store *s, struct fault *fault);
+enum rc store_accept_load_accounts(struct store *s, struct fault *fault);
 
 static inline void
 store_count(_Atomic uint64_t *c, uint64_t n)

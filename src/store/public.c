@@ -2,8 +2,9 @@
  *
  *	48 bits  milliseconds at which the message was made
  *	 4 bits  version
- *	12 bits  check, a keyed hash of the rest: a made-up UUID is found out without a look at the
- *disk 2 bits  variant 62 bits  the row id, veiled by a keyed Feistel network over 2 × 31 bits
+ *	12 bits  check, a keyed hash of the rest: most made-up UUIDs are found out at once
+ *	 2 bits  variant
+ *	62 bits  the row id, veiled by a keyed Feistel network over 2 × 31 bits
  *
  * The veil hides how much mail there is. It is no access control: accounts are checked as ever. */
 #include <inttypes.h>

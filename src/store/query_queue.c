@@ -1,10 +1,9 @@
 /* The queue has no index of its own for listing, so that mail which passes quickly does not pay for
- *one. The list is walked in three phases instead:
+ * one. The list is walked in three phases instead:
  *
  *	1  what has a due time: the dispatcher's index, in its order
  *	2  in doubt, held and captured without one: the index of what is set aside
- *	3  queued without one: in the dispatcher's hands; few, and all at or above the floor of
- *births
+ *	3  queued without one: in the dispatcher's hands; few, all above the floor of births
  *
  * Filters are applied row by row; a page stops when its time is used up. */
 #include "store/query_queue.h"

@@ -1,12 +1,16 @@
-/* What a start finds and puts right, all in one transaction.
+/* What a start finds and puts right.
  *
- *	an attempt without a code    the process ended between "about to finish" and the reply: its
- *recipient is in doubt, with due time 0 until the dispatcher has applied its policy a queued
- *recipient without   it was in the dispatcher's hands: due now a due time a file without a row was
- *never committed to, or lost its last message: removed
+ *	an attempt without a code
+ *		The process ended between "about to finish" and the reply: its recipient is in
+ *		doubt, with due time 0 until the dispatcher has applied its policy.
+ *	a queued recipient without a due time
+ *		It was in the dispatcher's hands: due now.
+ *	a segment file without a row
+ *		It was never committed to, or lost its last message: removed.
  *
- * The first two are looked for from their floors on (floor.c), so the time this takes depends on
- *what was in flight, not on how much history or backlog there is. */
+ * The first two are put right in one transaction. They are looked for from their floors on
+ * (floor.c), so the time this takes depends on what was in flight, not on how much history or
+ * backlog there is. */
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -355,7 +359,7 @@ store_recover(struct store *s, struct fault *fault)
 	if (rc == RC_OK)
 		rc = read_groups(s, fault);
 	if (rc == RC_OK)
-		rc = store_accounts_load(s, fault);
+		rc = store_accept_load_accounts(s, fault);
 	if (rc == RC_OK)
 		rc = list_in_doubt(s, fault);
 	if (rc == RC_OK)

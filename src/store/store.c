@@ -15,6 +15,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "store/disk.h"
 #include "store/migrate.h"
 #include "store/private.h"
 
@@ -78,6 +79,19 @@ make_private(struct store *s, struct fault *fault)
 
 	if (fd < 0)
 		return fault_sys(fault, RC_IO, "opening %s", s->path);
+	close(fd);
+	return RC_OK;
+}
+
+/* What was made in DATA itself must have its name after a power cut. */
+static enum rc
+sync_names(struct store *s, struct fault *fault)
+{
+	int fd = open(s->dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+	if (fd < 0)
+		return fault_sys(fault, RC_IO, "opening %s", s->dir);
+	store_disk_sync_dir(fd);
 	close(fd);
 	return RC_OK;
 }
@@ -147,6 +161,8 @@ store_open(const struct store_opts *opts, struct store **out, struct fault *faul
 		    store_migrate(&s->db, s->path, store_migrations, store_migrations_count, fault);
 	if (rc == RC_OK)
 		rc = store_recover(s, fault);
+	if (rc == RC_OK)
+		rc = sync_names(s, fault);
 	if (rc != RC_OK)
 		return rc;
 	store_guard_init(s);
@@ -182,6 +198,12 @@ struct mailbox *
 store_mailbox(struct store *s)
 {
 	return s->inbox;
+}
+
+void
+store_health(struct store *s, struct store_health *out)
+{
+	store_guard_health(s, out);
 }
 
 const struct store_metrics *

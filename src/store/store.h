@@ -6,11 +6,11 @@
  *	DATA/ballast        space that is given up so that outcomes can be written on a full disk
  *
  * Only the writer thread writes, and only what arrives in its mailbox as operations (store/op.h).
- *It commits whatever has arrived together (group commit): contents are written and synced, then the
- *rows are committed and synced, then everybody is answered. Readers (store/reader.h) look on.
+ * It commits whatever has arrived together (group commit): contents are written and synced, then
+ * the rows are committed and synced, then everybody is answered. Readers (store/reader.h) look on.
  *
  * Life: store_open (takes the lock, migrates, recovers), store_recovery (what the dispatcher must
- *know), store_start (the writer runs), operations, store_close. */
+ * know), store_start (the writer runs), operations, store_close. */
 #pragma once
 
 #include <stdbool.h>

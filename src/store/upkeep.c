@@ -1,15 +1,15 @@
 /* What must be done sometime: one slice of about SLICE_US at a time, between groups, each a
- *transaction of its own.
+ * transaction of its own.
  *
- *	drop      a segment without live messages: its row, then its file
- *	rescue    a recipient that has been in the dispatcher's hands while very many came after it:
- *it gets a due time, so that the floor of births (and with it a restart) does not stay behind empty
- *a segment with few live messages: they are moved to the current one prune     messages whose last
- *recipient was done before the retention of history: all their rows forget    old keys of
- *submissions
+ *	drop	a segment without live messages: its row, then its file
+ *	rescue	a recipient that has been in the dispatcher's hands while very many came after
+ *		it gets a due time, so that the floor of births, and with it a restart, does not
+ *		stay behind
+ *	empty	a segment with few live messages: they are moved to the current one
+ *	prune	messages whose last recipient was done before the retention of history: all rows
+ *	forget	old keys of submissions
  *
- * A pass over history walks the message ids upwards and stops at the first message that is too
- *young. */
+ * A pass over history walks the message ids upwards and stops at the first one too young. */
 #include "base/blob.h"
 #include "base/clock.h"
 #include "base/log.h"

@@ -25,6 +25,7 @@
 #define GROUP_OPS   256
 #define GROUP_BYTES (8u << 20)
 #define GROUP_CALLS 4
+#define URGENT_OPS  192 /* the rest of a group is left to calls and bulk, so that they move on */
 #define BUSY_OPS    8
 #define FULL_OPS    48
 #define WAIT_US     500
@@ -216,7 +217,7 @@ static void
 form_group(struct writer *w)
 {
 	w->n = 0;
-	draw(w, &w->urgent, GROUP_OPS, UINT32_MAX);
+	draw(w, &w->urgent, URGENT_OPS, UINT32_MAX);
 	draw(w, &w->calls, GROUP_CALLS, UINT32_MAX);
 	draw(w, &w->bulk, GROUP_OPS, (uint32_t)(SLICE_US / w->unit_us) + 1);
 }
