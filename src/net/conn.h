@@ -1,16 +1,20 @@
+/* clang-format off */
 /* One connection: a TCP or Unix stream socket, in plain text or TLS, on one loop.
  *
  * The owner gives callbacks, writes with conn_write and takes bytes from conn_input. Everything
  * written in a turn of the loop leaves in one go at its end. Nothing is called from inside the
  * owner's own calls; callbacks come from the loop.
  *
- *   conn_new ──▶ OPENING ──on_ready──▶ OPEN ──conn_close, peer's end──▶ FLUSHING ──▶ LINGERING ──▶
- * CLOSED └─▶ HANDSHAKE ──on_ready──▲ │                            any failure ────────────▲ ▲──
- * conn_start_tls ┘
+ *   conn_new ──▶ OPENING ──on_ready──▶ OPEN ──conn_close──▶ FLUSHING ──▶ LINGERING ──▶ CLOSED
+ *                   │                 ▲    │  peer's end                                ▲
+ *                   │        on_ready │    │ conn_start_tls                             │
+ *                   └──────▶ HANDSHAKE ◀───┘                              any failure ──┘
  *
  * on_closed comes exactly once, as the last callback, unless conn_free came first; the owner then
  * (or at any time, also from inside a callback) calls conn_free, after which nothing is called any
- * more. Loop thread only. */
+ * more. Loop thread only. The process ignores SIGPIPE (loop_signal_block), since OpenSSL writes
+ * without MSG_NOSIGNAL. */
+/* clang-format on */
 #pragma once
 
 #include <stdbool.h>
