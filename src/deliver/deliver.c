@@ -67,11 +67,38 @@ arm(struct deliver *d, int64_t trim_at_us, int64_t keep_at_us)
 	loop_timer_set(d->loop, &d->tick, earlier(due, trim_at_us));
 }
 
+/* What is ready and since when, by lane: a walk over the window, once a second. */
+static void
+count_lanes(struct deliver *d)
+{
+	uint64_t ready[STREAM_COUNT] = { 0 };
+	int64_t oldest[STREAM_COUNT] = { 0 };
+	size_t at = 0;
+	struct queue_item *item;
+
+	while ((item = queue_each(d->queue, &at)) != NULL) {
+		const struct deliver_rcpt *r = item->load;
+		if (queue_is_out(item) || item->due_us > d->now_us)
+			continue;
+		ready[item->lane]++;
+		if (oldest[item->lane] == 0 || r->msg->created_us < oldest[item->lane])
+			oldest[item->lane] = r->msg->created_us;
+	}
+	for (int s = 0; s < STREAM_COUNT; s++) {
+		atomic_store_explicit(&d->metrics.ready[s], ready[s], memory_order_relaxed);
+		atomic_store_explicit(&d->metrics.oldest_us[s], oldest[s], memory_order_relaxed);
+	}
+}
+
 static void
 count_metrics(struct deliver *d)
 {
 	atomic_store_explicit(&d->metrics.window, queue_held(d->queue), memory_order_relaxed);
 	atomic_store_explicit(&d->metrics.links, d->links.count, memory_order_relaxed);
+	if (d->now_us < d->counted_us + SECONDS(1))
+		return;
+	d->counted_us = d->now_us;
+	count_lanes(d);
 }
 
 static void

@@ -183,6 +183,25 @@ attempt_facts(const struct judged *j, uint8_t attribution)
 	return f;
 }
 
+/* One line for what did not simply go out; what did is told by the history, and here at debug
+ * level. */
+static void
+log_attempt(const struct judged *j, const char *event, enum log_level level)
+{
+	const struct smtp_verdict *v = &j->rc->verdict;
+	const struct deliver_rcpt *r = j->item->load;
+
+	if (!log_is_on(level))
+		return;
+	struct log_ctx msg = LOG_NUM(NULL, "message", j->item->msg_id.v);
+	struct log_ctx rcpt = LOG_NUM(&msg, "recipient", j->item->rcpt_id.v);
+	struct log_ctx version = LOG_NUM(&rcpt, "relay_version", j->job->version.v);
+	struct log_ctx conn = LOG_NUM(&version, "conn", j->job->note.conn.v);
+	struct log_ctx to = LOG_STR(&conn, "to", r->address);
+	log_event(level, &to, event, "%s %u %.*s", smtp_stage_name(v->stage), v->code,
+	    STR_ARG(str_sub(v->text, 0, 300)));
+}
+
 static struct store_result *
 tried(const struct judged *j, enum store_state to, uint8_t attribution)
 {
@@ -231,6 +250,7 @@ was_sent(const struct judged *j)
 		COUNT(j->d, repeated);
 	else if (j->item->attempts == 1)
 		count_latency(j->d, j->item, r->msg);
+	log_attempt(j, "deliver.sent", LOG_DEBUG);
 	tried(j, STORE_SENT, RELAY_BLAME_UNKNOWN);
 	COUNT(j->d, sent);
 	if ((r->notify & SMTP_NOTIFY_SUCCESS) != 0 && j->link != NULL && !j->link->has_dsn)
@@ -248,6 +268,7 @@ wait_and_retry(const struct judged *j, enum queue_retry_kind kind, int64_t not_b
 
 	if (due < not_before_us)
 		due = not_before_us;
+	log_attempt(j, "deliver.deferred", LOG_INFO);
 	struct store_result *res = tried(j, r->state, (uint8_t)j->verdict.blame);
 	res->due_us = due;
 	res->lived_us = queue_lived_us(d->queue, j->item, d->now_us, due);
@@ -268,6 +289,7 @@ wait_and_retry(const struct judged *j, enum queue_retry_kind kind, int64_t not_b
 static void
 bounce(const struct judged *j)
 {
+	log_attempt(j, "deliver.bounced", LOG_INFO);
 	tried(j, STORE_BOUNCED, (uint8_t)j->verdict.blame);
 	COUNT(j->d, bounced);
 	deliver_tell(j->d, DELIVER_REPORT_FAILED, j->item, &j->rc->verdict, j->link, 0);
@@ -316,6 +338,7 @@ is_in_doubt(const struct judged *j)
 		d->now_us, j->item->deadline_us };
 	struct queue_doubt_verdict v = queue_doubt_decide(&q, d->now_us);
 	bool unknown = v.step == QUEUE_DOUBT_UNKNOWN;
+	log_attempt(j, unknown ? "deliver.unknown" : "deliver.in_doubt", LOG_WARN);
 	struct store_result *res =
 	    tried(j, unknown ? STORE_UNKNOWN : STORE_IN_DOUBT, RELAY_BLAME_UNKNOWN);
 	COUNT(d, in_doubt);

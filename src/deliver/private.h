@@ -142,6 +142,7 @@ struct deliver {
 	struct mailbox **carriers;
 	size_t n_carriers;
 	size_t next_carrier;
+	int64_t counted_us;          /* when the lanes were last counted */
 	int64_t kept_us;             /* when counts were last written */
 	struct version_id caps_told; /* whose announcement is on its way to the writer */
 	size_t jobs_out;

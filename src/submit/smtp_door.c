@@ -493,6 +493,15 @@ prepare(struct submit *s, const struct smtp_server_facts *f, struct smtp_server_
 }
 
 static void
+log_refusal(const struct smtp_server_facts *f, const struct submit_refusal *refusal)
+{
+	struct log_ctx conn = LOG_NUM(NULL, "conn", f->id.v);
+	struct log_ctx user = LOG_STR(&conn, "user", f->user.n != 0 ? f->user : STR("-"));
+
+	log_event(LOG_INFO, &user, "smtp.refused", "%u %s", refusal->code, refusal->text);
+}
+
+static void
 on_message(struct smtp_server_session *ss, struct smtp_server_ticket t,
     struct smtp_server_message *m, void *arg)
 {
@@ -502,6 +511,7 @@ on_message(struct smtp_server_session *ss, struct smtp_server_ticket t,
 
 	if (!prepare(s, smtp_server_session_facts(ss), m, &msg, &refusal)) {
 		REFUSED(CONTENT);
+		log_refusal(smtp_server_session_facts(ss), &refusal);
 		answer(ss, t, refusal.code, refusal.enhanced, str_from(refusal.text));
 		smtp_server_message_free(&m);
 		return;
@@ -532,6 +542,9 @@ answer_accept(struct submit *s, struct smtp_accept *a)
 
 	if (a->op.op.rc == RC_OK) {
 		store_public_id(s->opts.store, a->op.msg_id, a->op.created_us, id);
+		struct log_ctx conn = LOG_NUM(NULL, "conn", a->ticket.conn.v);
+		struct log_ctx msg = LOG_NUM(&conn, "message", a->op.msg_id.v);
+		log_event(LOG_DEBUG, &msg, "smtp.accepted", "kept as %s", id);
 		snprintf(text, sizeof(text), "Kept as %s%s", id,
 		    a->op.duplicate ? " (this submission was already kept)" : "");
 		if (a->op.duplicate)
