@@ -193,7 +193,8 @@ struct store_refill {
 	struct store_row *rows;
 	uint32_t n;
 	struct store_position last; /* where to continue; zero once the end was reached */
-	int64_t next_due_us;        /* earliest due seen past before_us; TIME_NEVER: none seen */
+	int64_t next_due_us; /* earliest due of what was passed over: not due, or over its account's
+				share; TIME_NEVER: nothing was */
 };
 #define STORE_REFILL_MAX 512
 

@@ -89,11 +89,14 @@ account_stmt(struct store *s, const struct store_refill *op, bool same_due, uint
 	return st;
 }
 
-/* Takes rows until `*room_io` is 0. *stop_out: there is one more than that, or one that is not due
- * yet. */
+/* Why no more rows of an account are taken: none is left, the next one is not due yet, or there is
+ * no room for it. */
+enum stop { STOP_END, STOP_LATE, STOP_ROOM };
+
+/* Takes rows until `*room_io` is 0. *next_out is the due time of the row at which it stopped. */
 static enum rc
-take_rows(
-    struct store *s, struct store_refill *op, bool same_due, uint32_t *room_io, bool *stop_out)
+take_rows(struct store *s, struct store_refill *op, bool same_due, uint32_t *room_io,
+    enum stop *stop_out, int64_t *next_out)
 {
 	sqlite3_stmt *st = account_stmt(s, op, same_due, *room_io + 1);
 	enum rc rc;
@@ -101,10 +104,9 @@ take_rows(
 	while ((rc = store_db_step(&s->db, st, &op->op.fault)) == RC_OK) {
 		int64_t due_us = store_db_col_int(st, 7);
 		bool late = due_us > op->before_us;
-		if (late && due_us < op->next_due_us)
-			op->next_due_us = due_us;
 		if (late || *room_io == 0) {
-			*stop_out = true;
+			*stop_out = late ? STOP_LATE : STOP_ROOM;
+			*next_out = due_us;
 			store_db_reset(st);
 			return RC_OK;
 		}
@@ -122,17 +124,21 @@ static enum rc
 walk_account(struct store *s, struct store_refill *op, uint32_t max, bool *full_out)
 {
 	uint32_t room = max - op->n;
-	bool stop = false;
+	enum stop stop = STOP_END;
+	int64_t next_us = TIME_NEVER;
 	enum rc rc = RC_OK;
 
 	if (op->share != 0 && op->only.v == 0 && op->share < room)
 		room = op->share;
-	int64_t first_due_us = op->next_due_us;
 	if (op->last.due_us >= 0)
-		rc = take_rows(s, op, true, &room, &stop);
-	if (rc == RC_OK && !stop)
-		rc = take_rows(s, op, false, &room, &stop);
-	*full_out = stop && room == 0 && op->n == max && op->next_due_us == first_due_us;
+		rc = take_rows(s, op, true, &room, &stop, &next_us);
+	if (rc == RC_OK && stop == STOP_END)
+		rc = take_rows(s, op, false, &room, &stop, &next_us);
+	*full_out = stop == STOP_ROOM && op->n == max;
+	/* What is passed over, because it is not due yet or its account has had its share, must be
+	 * told: nobody would come back for it. */
+	if (!*full_out && next_us < op->next_due_us)
+		op->next_due_us = next_us;
 	return rc;
 }
 

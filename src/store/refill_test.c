@@ -91,6 +91,10 @@ an_account_gets_no_more_than_its_share_of_a_page(void **state)
 	assert_int_equal(of[1], 3);
 	assert_int_equal(of[2], 2);
 	assert_int_equal(of[3], 3);
+	/* The end was reached, but not everything was taken: that is told, or nobody would come
+	 * back. */
+	assert_int_equal(r.last.account.v, 0);
+	assert_true(r.next_due_us != TIME_NEVER);
 	store_refill_done(&r);
 	bed_down(&b);
 }
