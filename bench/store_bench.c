@@ -242,6 +242,7 @@ main(int argc, char **argv)
 	post(&b, &grant.op, STORE_GRANT);
 	for (size_t i = 0; i < b.in_flight; i++)
 		start(&b, &b.cycles[i]);
+	outbox_flush(&b.out);
 	int64_t from = clock_monotonic_us(), until = from + SECONDS(seconds);
 	while (b.running > 0) {
 		take(&b, MS(100));

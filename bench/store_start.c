@@ -135,11 +135,14 @@ main(int argc, char **argv)
 		waiting += found->backlogs[i].rows;
 	printf("%" PRIu64 " rows in %zu groups and lanes; open %.0f ms", waiting, found->n_backlogs,
 	    (double)(opened - from) / 1e3);
+	struct store_backlog first = { .group = { 1 } };
+	if (found->n_backlogs > 0)
+		first = found->backlogs[0];
 	box = mailbox_new();
 	store_start(s, box);
 	struct store_refill refill = { .op = { .kind = STORE_REFILL, .reply = box },
-		.group = { 2 },
-		.lane = STREAM_BULK,
+		.group = first.group,
+		.lane = first.lane,
 		.before_us = TIME_NEVER,
 		.share = 64,
 		.max = STORE_REFILL_MAX };

@@ -8,7 +8,7 @@
 #include "store/private.h"
 
 #define PAGE_BYTES 4096
-#define STEP_PAGES 1000
+#define STEP_PAGES 500
 
 static void
 run(struct store *s, int mode)
