@@ -11,7 +11,6 @@
 #include "base/blob.h"
 #include "base/buf.h"
 #include "base/clock.h"
-#include "base/mem.h"
 #include "loop/loop.h"
 #include "net/conn.h"
 #include "smtp/client.h"
@@ -218,6 +217,17 @@ make_job(struct smtp_job *job, struct arena *a, size_t n, const char *content)
 	job->content = blob_from(str_from(content));
 }
 
+/* `n` bytes of lines of 76 letters. */
+static const char *
+lines_of_text(struct arena *a, size_t n)
+{
+	char *text = arena_zalloc(a, n + 1);
+
+	for (size_t i = 0; i < n; i++)
+		text[i] = i % 78 == 76 ? '\r' : i % 78 == 77 ? '\n' : 'a';
+	return text;
+}
+
 #define HELLO                                                                                      \
 	{ "", "220 peer\r\n" },                                                                    \
 	{                                                                                          \
@@ -361,7 +371,7 @@ a_connection_cut_before_the_dot_is_no_doubt(void **state)
 {
 	static const struct line in_envelope[] = { HELLO, { "DATA\r\n", CUT }, { NULL, NULL } };
 	static const struct line after_data[] = { HELLO,
-		{ "DATA\r\n", "250 ok\r\n250 ok\r\n354 go\r\n" }, { "hi", CUT }, { NULL, NULL } };
+		{ "DATA\r\n", "250 ok\r\n250 ok\r\n354 go\r\n" }, { "aaa", CUT }, { NULL, NULL } };
 	const struct line *all[] = { in_envelope, after_data };
 
 	(void)state;
@@ -370,7 +380,8 @@ a_connection_cut_before_the_dot_is_no_doubt(void **state)
 		struct play p;
 		setup(&p, all[i], &job, 1);
 		p.grant = -1;
-		make_job(&job, &p.arena, 1, "x: y\r\n\r\nhi\r\n");
+		/* Enough that it does not wait for the grant. */
+		make_job(&job, &p.arena, 1, lines_of_text(&p.arena, 20000));
 		run(&p);
 		assert_int_equal(job.rcpts[0].verdict.outcome, SMTP_BROKEN);
 		blob_unref(&job.content);
@@ -498,19 +509,15 @@ large_content_is_fed_as_the_peer_takes_it_and_jobs_follow_each_other(void **stat
 	struct smtp_job jobs[2];
 	struct play p;
 	size_t n = 900000;
-	char *big = mem_zalloc(n + 1);
 
 	(void)state;
-	for (size_t i = 0; i < n; i++)
-		big[i] = i % 78 == 76 ? '\r' : i % 78 == 77 ? '\n' : 'a';
 	setup(&p, script, jobs, 2);
-	make_job(&jobs[0], &p.arena, 1, big);
+	make_job(&jobs[0], &p.arena, 1, lines_of_text(&p.arena, n));
 	make_job(&jobs[1], &p.arena, 1, "x: y\r\n\r\nhi\r\n");
 	run(&p);
 	assert_int_equal(jobs[0].rcpts[0].verdict.outcome, SMTP_SENT);
 	assert_true(str_eq(jobs[1].rcpts[0].verdict.text, STR("two")));
 	assert_true(buf_len(&p.heard) > n);
-	free(big);
 	blob_unref(&jobs[0].content);
 	blob_unref(&jobs[1].content);
 	finish(&p);
