@@ -252,24 +252,11 @@ set(struct daemon_config *c, struct str key, struct str value, const char *where
 /* ---- sources ---- */
 
 static enum rc
-from_file(struct daemon_config *c, const char *path, bool must_exist, struct fault *f)
+from_text(struct daemon_config *c, struct str rest, const char *path, struct fault *f)
 {
-	AUTO(buf_done) struct buf text;
-	FILE *file = fopen(path, "re");
 	char where[320];
-
-	buf_init(&text, FILE_LIMIT);
-	if (file == NULL && !must_exist && errno == ENOENT)
-		return RC_OK;
-	if (file == NULL)
-		return fault_sys(f, RC_INVALID, "the configuration %s cannot be read", path);
-	char *room;
-	size_t n = 0;
-	while ((room = buf_reserve(&text, 4096)) != NULL && (n = fread(room, 1, 4096, file)) > 0)
-		buf_commit(&text, n);
-	fclose(file);
-	struct str rest = buf_str(&text);
 	struct str line;
+
 	for (unsigned no = 1; str_cut(&rest, '\n', &line); no++) {
 		line = str_trim(str_sub(line, 0, str_find(line, '#')));
 		size_t eq = str_find(line, '=');
@@ -284,6 +271,25 @@ from_file(struct daemon_config *c, const char *path, bool must_exist, struct fau
 			return rc;
 	}
 	return RC_OK;
+}
+
+static enum rc
+from_file(struct daemon_config *c, const char *path, bool must_exist, struct fault *f)
+{
+	AUTO(buf_done) struct buf text;
+	FILE *file = fopen(path, "re");
+
+	buf_init(&text, FILE_LIMIT);
+	if (file == NULL && !must_exist && errno == ENOENT)
+		return RC_OK;
+	if (file == NULL)
+		return fault_sys(f, RC_INVALID, "the configuration %s cannot be read", path);
+	char *room;
+	size_t n = 0;
+	while ((room = buf_reserve(&text, 4096)) != NULL && (n = fread(room, 1, 4096, file)) > 0)
+		buf_commit(&text, n);
+	fclose(file);
+	return from_text(c, buf_str(&text), path, f);
 }
 
 static enum rc
@@ -386,17 +392,41 @@ complete(struct daemon_config *c, struct fault *f)
 	return RC_OK;
 }
 
+static enum rc
+defaults(struct daemon_config *c, struct fault *f)
+{
+	enum rc rc = RC_OK;
+
+	for (size_t i = 0; i < COUNT_OF(rows) && rc == RC_OK; i++)
+		rc = set(c, str_from(rows[i].key), str_from(rows[i].standard), "built in", f);
+	return rc;
+}
+
+enum rc
+daemon_config_parse(struct str text, const char *name, struct daemon_config *out, struct fault *f)
+{
+	struct daemon_config c = { 0 };
+	enum rc rc = defaults(&c, f);
+
+	ASSERT(rc == RC_OK);
+	rc = from_text(&c, text, name, f);
+	if (rc == RC_OK)
+		rc = complete(&c, f);
+	if (rc == RC_OK)
+		*out = c;
+	else
+		daemon_config_done(&c);
+	return rc;
+}
+
 enum rc
 daemon_config_load(int argc, char **argv, struct daemon_config *out, struct fault *f)
 {
 	struct daemon_config c = { 0 };
 	const char *file = getenv("POSTHOUSE_CONFIG");
-	enum rc rc = RC_OK;
+	enum rc rc = defaults(&c, f);
 
-	for (size_t i = 0; i < COUNT_OF(rows) && rc == RC_OK; i++) {
-		rc = set(&c, str_from(rows[i].key), str_from(rows[i].standard), "built in", f);
-		ASSERT(rc == RC_OK);
-	}
+	ASSERT(rc == RC_OK);
 	rc = from_words(&c, argc, argv, &file, f);
 	if (rc == RC_OK)
 		rc = from_file(&c, file != NULL ? file : DEFAULT_FILE, file != NULL, f);

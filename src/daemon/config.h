@@ -57,6 +57,10 @@ struct daemon_config {
  * --key=value. RC_INVALID with file and line, or the option, what is wrong, and the nearest valid
  * key. Without --config, /etc/posthouse/posthouse.conf is read where it exists. */
 enum rc daemon_config_load(int argc, char **argv, struct daemon_config *out, struct fault *f);
+/* The same from a text alone, with the defaults for what it leaves out; `name` stands for the file
+ * in errors. */
+enum rc daemon_config_parse(
+    struct str text, const char *name, struct daemon_config *out, struct fault *f);
 void daemon_config_done(struct daemon_config *c);
 /* Every setting with default and help, as a commented file. */
 void daemon_config_print(struct buf *out);
