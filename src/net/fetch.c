@@ -1,0 +1,175 @@
+/* libcurl's easy interface, one handle for each request.
+ *
+ * The answer's ceiling is kept by the buffer: a write that does not fit ends the transfer. What
+ * libcurl says is turned into an rc by a table; for a Unix socket that could not be connected to,
+ * the system's errno tells "not there" from "not allowed" and "nobody listens". */
+#include "net/fetch.h"
+
+#include <curl/curl.h>
+#include <errno.h>
+#include <string.h>
+
+#include "base/check.h"
+#include "base/clock.h"
+
+#define ANSWER_MAX   (64u << 20)
+#define TIMEOUT      SECONDS(60)
+#define CONNECT_WAIT SECONDS(15)
+
+struct sink {
+	struct buf *b;
+	size_t left;
+};
+
+static size_t
+on_bytes(char *p, size_t size, size_t n, void *arg)
+{
+	struct sink *s = arg;
+
+	n *= size;
+	if (n > s->left)
+		return 0;
+	s->left -= n;
+	buf_add(s->b, str_make(p, n));
+	return buf_is_ok(s->b) ? n : 0;
+}
+
+static struct curl_slist *
+add_header(struct curl_slist *list, const char *name, struct str value)
+{
+	struct buf line;
+
+	buf_init(&line, 64 << 10);
+	buf_addf(&line, "%s: ", name);
+	for (size_t i = 0; i < value.n; i++) {
+		if ((unsigned char)value.p[i] >= 0x20 && value.p[i] != 0x7f)
+			buf_add_byte(&line, value.p[i]);
+	}
+	struct curl_slist *more = curl_slist_append(list, buf_cstr(&line));
+	buf_wipe(&line);
+	ASSERT(more != NULL);
+	return more;
+}
+
+static struct curl_slist *
+make_headers(const struct net_fetch_request *r)
+{
+	/* No waiting for "100 Continue": the body is sent at once. */
+	struct curl_slist *list = curl_slist_append(NULL, "Expect:");
+
+	ASSERT(list != NULL);
+	if (r->body.p != NULL)
+		list = add_header(list, "Content-Type",
+		    r->type.n != 0 ? r->type : STR("application/octet-stream"));
+	for (size_t i = 0; i < r->n_headers; i++)
+		list = add_header(list, r->headers[i].name, r->headers[i].value);
+	if (r->bearer != NULL) {
+		struct buf value;
+		buf_init(&value, 8 << 10);
+		buf_addf(&value, "Bearer %s", r->bearer);
+		list = add_header(list, "Authorization", buf_str(&value));
+		buf_wipe(&value);
+	}
+	return list;
+}
+
+static void
+set_up(CURL *curl, const struct net_fetch_request *r, struct curl_slist *headers, char *why)
+{
+	int64_t timeout = r->timeout_us > 0 ? r->timeout_us : TIMEOUT;
+
+	curl_easy_setopt(curl, CURLOPT_ERRORBUFFER, why);
+	curl_easy_setopt(curl, CURLOPT_URL, r->url);
+	curl_easy_setopt(curl, CURLOPT_PROTOCOLS_STR, "http,https");
+	curl_easy_setopt(curl, CURLOPT_NOSIGNAL, 1L);
+	curl_easy_setopt(curl, CURLOPT_USERAGENT, "posthouse/" POSTHOUSE_VERSION);
+	curl_easy_setopt(curl, CURLOPT_CONNECTTIMEOUT_MS, (long)(CONNECT_WAIT / 1000));
+	curl_easy_setopt(curl, CURLOPT_TIMEOUT_MS, (long)(timeout / 1000));
+	curl_easy_setopt(curl, CURLOPT_HTTPHEADER, headers);
+	if (r->unix_socket != NULL) {
+		curl_easy_setopt(curl, CURLOPT_UNIX_SOCKET_PATH, r->unix_socket);
+		curl_easy_setopt(curl, CURLOPT_NOPROXY, "*");
+	}
+	if (r->body.p != NULL) {
+		curl_easy_setopt(curl, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)r->body.n);
+		curl_easy_setopt(curl, CURLOPT_POSTFIELDS, r->body.p);
+	}
+	curl_easy_setopt(curl, CURLOPT_CUSTOMREQUEST, r->method != NULL ? r->method : "GET");
+}
+
+/* Why no answer came. */
+static enum rc
+tell(CURLcode code, CURL *curl, const struct net_fetch_request *r, const char *why, struct fault *f)
+{
+	long sys = 0;
+
+	if (why[0] == '\0')
+		why = curl_easy_strerror(code);
+	switch (code) {
+	case CURLE_COULDNT_CONNECT:
+		(void)curl_easy_getinfo(curl, CURLINFO_OS_ERRNO, &sys);
+		if (sys == ENOENT || sys == ENOTDIR)
+			return fault_set(f, RC_NOT_FOUND, "there is no such socket");
+		if (sys == EACCES || sys == EPERM)
+			return fault_set(f, RC_DENIED, "this user may not use the socket");
+		return fault_set(f, RC_CLOSED, "nobody listens there");
+	case CURLE_COULDNT_RESOLVE_HOST: return fault_set(f, RC_DNS, "%s", why);
+	case CURLE_OPERATION_TIMEDOUT:
+		return fault_set(f, RC_TIMEOUT, "no answer within %lld seconds",
+		    (long long)((r->timeout_us > 0 ? r->timeout_us : TIMEOUT) / SECONDS(1)));
+	case CURLE_SSL_CONNECT_ERROR:
+	case CURLE_PEER_FAILED_VERIFICATION:
+	case CURLE_SSL_CACERT_BADFILE: return fault_set(f, RC_TLS, "%s", why);
+	case CURLE_WRITE_ERROR: return fault_set(f, RC_LIMIT, "the answer is too large");
+	case CURLE_URL_MALFORMAT:
+	case CURLE_UNSUPPORTED_PROTOCOL: return fault_set(f, RC_INVALID, "%s", why);
+	case CURLE_GOT_NOTHING:
+	case CURLE_RECV_ERROR:
+	case CURLE_SEND_ERROR: return fault_set(f, RC_IO, "the connection was lost: %s", why);
+	default: return fault_set(f, RC_IO, "%s", why);
+	}
+}
+
+enum rc
+net_fetch(
+    const struct net_fetch_request *r, unsigned *status_out, struct buf *answer, struct fault *f)
+{
+	char why[CURL_ERROR_SIZE] = "";
+	struct sink sink = { answer, r->answer_max != 0 ? r->answer_max : ANSWER_MAX };
+	CURL *curl = curl_easy_init();
+	struct curl_slist *headers = make_headers(r);
+	long status = 0;
+	enum rc rc = RC_OK;
+
+	ASSERT(curl != NULL);
+	set_up(curl, r, headers, why);
+	curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, on_bytes);
+	curl_easy_setopt(curl, CURLOPT_WRITEDATA, &sink);
+	CURLcode code = curl_easy_perform(curl);
+	if (code == CURLE_OK) {
+		(void)curl_easy_getinfo(curl, CURLINFO_RESPONSE_CODE, &status);
+		*status_out = (unsigned)status;
+	} else {
+		rc = tell(code, curl, r, why, f);
+	}
+	curl_slist_free_all(headers);
+	curl_easy_cleanup(curl);
+	return rc;
+}
+
+void
+net_fetch_encode(struct buf *b, struct str s)
+{
+	static const char hex[] = "0123456789ABCDEF";
+
+	for (size_t i = 0; i < s.n; i++) {
+		char c = s.p[i];
+		if (ascii_is_alnum(c) || c == '-' || c == '.' || c == '_' || c == '~') {
+			buf_add_byte(b, c);
+			continue;
+		}
+		buf_add_byte(b, '%');
+		buf_add_byte(b, hex[(unsigned char)c >> 4]);
+		buf_add_byte(b, hex[(unsigned char)c & 15]);
+	}
+}
