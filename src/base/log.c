@@ -1,5 +1,6 @@
-/* Lines are built in one stack buffer of 4 KB and cut there; a cut line still ends in a newline
- * (and, in JSON, in a closing brace), because room for the ending is kept back. */
+/* Lines are built in one stack buffer of 4 KB and cut there. Room for the ending is kept back, so
+ * that a cut line still ends in a newline; in JSON it stays a whole object, because what does not
+ * fit of the text is cut inside its quotes and a field goes in whole or not at all. */
 #include "base/log.h"
 
 #include <stdarg.h>
@@ -23,6 +24,7 @@ static const char *const level_names[] = {
 struct line {
 	char p[LINE_SIZE];
 	size_t n;
+	bool cut; /* something did not fit */
 };
 
 void
@@ -61,15 +63,21 @@ log_level_parse(struct str name, enum log_level *out)
 	return false;
 }
 
+static size_t
+room(const struct line *l)
+{
+	return l->n < LINE_SIZE - TAIL_SIZE ? LINE_SIZE - TAIL_SIZE - l->n : 0;
+}
+
 static void
 put(struct line *l, struct str s)
 {
-	size_t room = LINE_SIZE - TAIL_SIZE - l->n;
-	size_t n = s.n < room ? s.n : room;
+	size_t n = s.n < room(l) ? s.n : room(l);
 
 	if (n != 0)
 		memcpy(l->p + l->n, s.p, n);
 	l->n += n;
+	l->cut = l->cut || n < s.n;
 }
 
 /* Escapes what would break a line or a JSON string; `quote` too when it is not 0. */
@@ -82,8 +90,10 @@ put_escaped(struct line *l, struct str s, char quote)
 			char esc[8];
 			int n = c < ' ' || c == 0x7f ? snprintf(esc, sizeof(esc), "\\u%04x", c)
 						     : snprintf(esc, sizeof(esc), "\\%c", c);
-			if (LINE_SIZE - TAIL_SIZE - l->n < (size_t)n)
+			if (room(l) < (size_t)n) {
+				l->cut = true;
 				return;
+			}
 			put(l, str_make(esc, (size_t)n));
 		} else {
 			put(l, str_make(s.p + i, 1));
@@ -109,6 +119,7 @@ put_ctx(struct line *l, const struct log_ctx *ctx, enum log_format format)
 	if (ctx == NULL)
 		return;
 	put_ctx(l, ctx->parent, format);
+	size_t before = l->n;
 	struct str v = ctx->text;
 	bool quoted = v.p != NULL;
 	if (!quoted)
@@ -127,6 +138,8 @@ put_ctx(struct line *l, const struct log_ctx *ctx, enum log_format format)
 	put(l, quoted ? STR("\"") : STR(""));
 	put_escaped(l, v, quoted ? '"' : 0);
 	put(l, quoted ? STR("\"") : STR(""));
+	if (format == LOG_JSON && l->cut)
+		l->n = before;
 }
 
 void
@@ -140,6 +153,7 @@ log_event(enum log_level level, const struct log_ctx *ctx, const char *event, co
 	if (!log_is_on(level))
 		return;
 	l.n = 0;
+	l.cut = false;
 	va_start(ap, fmt);
 	int n = vsnprintf(text, sizeof(text), fmt, ap);
 	va_end(ap);
@@ -156,7 +170,7 @@ log_event(enum log_level level, const struct log_ctx *ctx, const char *event, co
 		put(&l, str_from(event));
 		put(&l, STR("\",\"text\":\""));
 		put_escaped(&l, said, '"');
-		put(&l, STR("\""));
+		l.p[l.n++] = '"'; /* from what is kept back */
 		put_ctx(&l, ctx, LOG_JSON);
 		memcpy(l.p + l.n, "}\n", 2);
 		l.n += 2;
