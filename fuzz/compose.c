@@ -37,7 +37,7 @@ int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	AUTO(arena_done) struct arena a = { 0 };
-	AUTO(buf_done) struct buf b;
+	AUTO(buf_done) struct buf b = { 0 };
 	struct mail_compose_part part = { 0 };
 	struct mail_compose m = { .unique = STR("u") };
 	struct str rest = { (const char *)data, size }, display = { 0 }, subject = { 0 };

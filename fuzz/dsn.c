@@ -59,7 +59,7 @@ int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	AUTO(arena_done) struct arena a = { 0 };
-	AUTO(buf_done) struct buf b;
+	AUTO(buf_done) struct buf b = { 0 };
 	struct mail_dsn_rcpt rcpt = { .code = 550, .status = SMTP_ENHANCED(5, 1, 1) };
 	struct mail_addr sender;
 	struct str rest = { (const char *)data, size }, content = { 0 };
@@ -73,7 +73,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	struct str envid = { 0 };
 	str_cut(&rest, '\x02', &envid);
 	/* Stored content has CRLF only; its bytes are otherwise anybody's. */
-	AUTO(buf_done) struct buf crlf;
+	AUTO(buf_done) struct buf crlf = { 0 };
 	buf_init(&crlf, 1 << 24);
 	for (size_t i = 0; i < rest.n; i++) {
 		if (rest.p[i] == '\r')

@@ -52,7 +52,7 @@ static void
 check_pair(const struct relay_book *book, struct str text, enum stream stream)
 {
 	AUTO(arena_done) struct arena a = { 0 };
-	AUTO(buf_done) struct buf key;
+	AUTO(buf_done) struct buf key = { 0 };
 	struct relay_decision real, by_key;
 	struct mail_addr sender;
 	struct str from;

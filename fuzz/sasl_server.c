@@ -60,7 +60,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	static struct password_verifier v;
 	AUTO(sasl_server_free)
 	struct sasl_server *s = sasl_server_new(fake_key, STR("%hvYDpWUa2RaTCAfuxFIlj)hNlF$k0"));
-	AUTO(buf_done) struct buf line;
+	AUTO(buf_done) struct buf line = { 0 };
 	struct str rest = str_make((const char *)data, size), field;
 	enum sasl_verdict verdict = SASL_OK;
 

@@ -18,7 +18,7 @@ static void
 bytes_come_out_as_they_went_in(void **state)
 {
 	(void)state;
-	AUTO(buf_done) struct buf b;
+	AUTO(buf_done) struct buf b = { 0 };
 
 	buf_init(&b, 100);
 	assert_int_equal(buf_len(&b), 0);
@@ -35,7 +35,7 @@ static void
 what_would_pass_the_ceiling_is_left_out_whole_and_marked(void **state)
 {
 	(void)state;
-	AUTO(buf_done) struct buf b;
+	AUTO(buf_done) struct buf b = { 0 };
 
 	buf_init(&b, 4);
 	buf_add(&b, STR("abc"));
@@ -61,7 +61,7 @@ static void
 a_full_buffer_still_has_room_for_the_nul(void **state)
 {
 	(void)state;
-	AUTO(buf_done) struct buf b;
+	AUTO(buf_done) struct buf b = { 0 };
 
 	buf_init(&b, 3);
 	assert_string_equal(buf_cstr(&b), "");
@@ -77,7 +77,7 @@ static void
 formatted_text_of_any_length_is_whole(void **state)
 {
 	(void)state;
-	AUTO(buf_done) struct buf b;
+	AUTO(buf_done) struct buf b = { 0 };
 
 	buf_init(&b, 5000);
 	for (int width = 1; width < 5000; width += width < 600 ? 1 : 97) {
@@ -93,7 +93,7 @@ static void
 dropping_takes_from_the_front_and_truncating_from_the_end(void **state)
 {
 	(void)state;
-	AUTO(buf_done) struct buf b;
+	AUTO(buf_done) struct buf b = { 0 };
 
 	buf_init(&b, 100);
 	buf_add(&b, STR("0123456789"));
@@ -113,7 +113,7 @@ static void
 a_queue_that_is_filled_and_drained_does_not_grow(void **state)
 {
 	(void)state;
-	AUTO(buf_done) struct buf b;
+	AUTO(buf_done) struct buf b = { 0 };
 	char bytes[100] = { 0 };
 
 	buf_init(&b, 1000000);
@@ -131,7 +131,7 @@ static void
 only_what_is_committed_of_a_reservation_counts(void **state)
 {
 	(void)state;
-	AUTO(buf_done) struct buf b;
+	AUTO(buf_done) struct buf b = { 0 };
 
 	buf_init(&b, 1000);
 	buf_add(&b, STR("a"));
@@ -149,7 +149,7 @@ static void
 a_stolen_string_is_the_callers_and_the_buffer_serves_again(void **state)
 {
 	(void)state;
-	AUTO(buf_done) struct buf b;
+	AUTO(buf_done) struct buf b = { 0 };
 
 	buf_init(&b, 10);
 	buf_add(&b, STR("xxabc"));
@@ -251,7 +251,7 @@ random_use_matches_a_plain_array(void **state)
 	for (uint64_t seed = 0; seed < 60; seed++) {
 		struct prng r = prng_make(seed);
 		struct model m = { .n = 0 };
-		AUTO(buf_done) struct buf b;
+		AUTO(buf_done) struct buf b = { 0 };
 		buf_init(&b, 1 + prng_below(&r, sizeof(m.p) - 1));
 		for (int step = 0; step < 500; step++) {
 			random_step(&r, &b, &m);

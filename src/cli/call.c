@@ -158,7 +158,7 @@ cli_call(struct cli *c, const struct cli_request *r, struct json **out)
 		.answer_max = ANSWER_MAX,
 		.timeout_us = SECONDS(120),
 	};
-	AUTO(buf_done) struct buf answer;
+	AUTO(buf_done) struct buf answer = { 0 };
 	struct fault f = { 0 };
 	unsigned status;
 

@@ -27,7 +27,7 @@ static void
 the_examples_of_the_rfc_hold_both_ways(void **state)
 {
 	(void)state;
-	AUTO(buf_done) struct buf b;
+	AUTO(buf_done) struct buf b = { 0 };
 
 	buf_init(&b, 1000);
 	for (size_t i = 0; i < COUNT_OF(rows); i++) {
@@ -61,7 +61,7 @@ the_strict_reader_takes_nothing_else(void **state)
 		STR_INIT("Zm9\xff"),
 		STR_INIT("Zm9\0"),
 	};
-	AUTO(buf_done) struct buf b;
+	AUTO(buf_done) struct buf b = { 0 };
 
 	buf_init(&b, 1000);
 	buf_add(&b, STR("kept"));
@@ -113,7 +113,7 @@ the_mime_reader_saves_what_it_can_and_tells(void **state)
 		{ STR_INIT("Zm9v!YmFy"), STR_INIT("foobar"), false },
 		{ STR_INIT("Zm9vY"), STR_INIT("foo"), false },
 	};
-	AUTO(buf_done) struct buf b;
+	AUTO(buf_done) struct buf b = { 0 };
 
 	buf_init(&b, 1000);
 	for (size_t i = 0; i < COUNT_OF(cases); i++) {
@@ -127,7 +127,7 @@ static void
 a_result_beyond_the_buffer_is_not_begun(void **state)
 {
 	(void)state;
-	AUTO(buf_done) struct buf b;
+	AUTO(buf_done) struct buf b = { 0 };
 
 	buf_init(&b, 5);
 	base64_encode(&b, STR("four"));

@@ -29,7 +29,7 @@ spans_read_as_people_write_them(void **state)
 		{ "1w1d1h1m1s1ms1us", 694861001001, "1w1d1h1m1s1ms1us" },
 		{ "365243d", 31556995200000000, "52177w4d" },
 	};
-	AUTO(buf_done) struct buf b;
+	AUTO(buf_done) struct buf b = { 0 };
 
 	buf_init(&b, 100);
 	for (size_t i = 0; i < COUNT_OF(rows); i++) {
@@ -98,7 +98,7 @@ sizes_are_powers_of_1024(void **state)
 	};
 	static const char *const bad[] = { "", "M", "25X", "25 ", "25  M", "2.5M", "25MBs", "-1",
 		"25i", "9223372036854775808", "8388608T", "99999999999999999999" };
-	AUTO(buf_done) struct buf b;
+	AUTO(buf_done) struct buf b = { 0 };
 	const char *why = "";
 	uint64_t bytes;
 
@@ -131,7 +131,7 @@ rates_name_their_time(void **state)
 	};
 	static const char *const bad[] = { "", "10", "/s", "10/", "10/w", "10/S", "10 /s", "0/s",
 		"-1/s", "4294967296/s", "10/sec" };
-	AUTO(buf_done) struct buf b;
+	AUTO(buf_done) struct buf b = { 0 };
 	struct rate rate;
 	const char *why = "";
 

@@ -144,7 +144,7 @@ static void
 depth_is_bounded_and_brackets_in_strings_are_none(void **state)
 {
 	(void)state;
-	AUTO(buf_done) struct buf b;
+	AUTO(buf_done) struct buf b = { 0 };
 
 	buf_init(&b, 10000);
 	for (unsigned depth = 64; depth <= 65; depth++) {
@@ -181,7 +181,7 @@ a_document_is_written_again_as_it_was(void **state)
 	static const char text[] =
 	    "{\"b\":[1,-2,0.1,1e+300,true,false,null],\"a\":{\"\\\"\":\"\\n\xe9\x82\xae\"},\"e\":{},\"l\":[]}";
 	AUTO(json_free) struct json *doc = parse(text);
-	AUTO(buf_done) struct buf b;
+	AUTO(buf_done) struct buf b = { 0 };
 	struct json_writer w;
 
 	buf_init(&b, 1000);

@@ -13,7 +13,7 @@ static void
 commas_and_colons_fall_into_place(void **state)
 {
 	(void)state;
-	AUTO(buf_done) struct buf b;
+	AUTO(buf_done) struct buf b = { 0 };
 	struct json_writer w;
 
 	buf_init(&b, 1000);
@@ -45,7 +45,7 @@ static void
 strings_may_hold_anything(void **state)
 {
 	(void)state;
-	AUTO(buf_done) struct buf b;
+	AUTO(buf_done) struct buf b = { 0 };
 	struct json_writer w;
 
 	buf_init(&b, 1000);
@@ -77,7 +77,7 @@ numbers_take_the_shortest_form_that_reads_back(void **state)
 	};
 
 	for (size_t i = 0; i < COUNT_OF(rows); i++) {
-		AUTO(buf_done) struct buf b;
+		AUTO(buf_done) struct buf b = { 0 };
 		struct json_writer w;
 		buf_init(&b, 1000);
 		json_writer_init(&w, &b);
@@ -91,7 +91,7 @@ static void
 sixty_four_levels_can_be_open(void **state)
 {
 	(void)state;
-	AUTO(buf_done) struct buf b;
+	AUTO(buf_done) struct buf b = { 0 };
 	struct json_writer w;
 
 	buf_init(&b, 1000);
@@ -117,7 +117,7 @@ static void
 a_full_buffer_is_told_and_harms_nothing(void **state)
 {
 	(void)state;
-	AUTO(buf_done) struct buf b;
+	AUTO(buf_done) struct buf b = { 0 };
 	struct json_writer w;
 
 	buf_init(&b, 10);

@@ -81,7 +81,7 @@ static void
 a_name_has_at_most_253_bytes(void **state)
 {
 	(void)state;
-	AUTO(buf_done) struct buf b;
+	AUTO(buf_done) struct buf b = { 0 };
 	struct host_name h;
 	const char *why;
 
@@ -136,7 +136,7 @@ static void
 people_see_the_letters_of_their_language(void **state)
 {
 	(void)state;
-	AUTO(buf_done) struct buf b;
+	AUTO(buf_done) struct buf b = { 0 };
 	struct host_name h = host("xn--5nq051n.example");
 
 	buf_init(&b, 1000);

@@ -41,7 +41,7 @@ static void
 text_and_bytes_become_printable(void **state)
 {
 	(void)state;
-	AUTO(buf_done) struct buf b;
+	AUTO(buf_done) struct buf b = { 0 };
 
 	buf_init(&b, 1000);
 	for (size_t i = 0; i < COUNT_OF(rows); i++) {
@@ -71,7 +71,7 @@ sloppy_input_is_read_as_well_as_it_can_be(void **state)
 		{ STR_INIT("=GG=4"), STR_INIT("=GG=4"), false },
 		{ STR_INIT("=\r\n"), STR_INIT(""), true },
 	};
-	AUTO(buf_done) struct buf b;
+	AUTO(buf_done) struct buf b = { 0 };
 
 	buf_init(&b, 1000);
 	for (size_t i = 0; i < COUNT_OF(cases); i++) {

@@ -245,7 +245,7 @@ decode_word(const struct word *w, struct buf *bytes)
 {
 	if (w->how == 'b')
 		return base64_decode_mime(bytes, w->text);
-	AUTO(buf_done) struct buf q;
+	AUTO(buf_done) struct buf q = { 0 };
 	buf_init(&q, w->text.n * 3 + 1);
 	for (size_t i = 0; i < w->text.n; i++)
 		buf_add(&q, w->text.p[i] == '_' ? STR("=20") : str_sub(w->text, i, 1));
@@ -319,7 +319,7 @@ add_converted(struct buf *b, struct str charset, struct str bytes)
 	for (size_t i = 0; i < COUNT_OF(charsets); i++) {
 		if (!str_eq_nocase(charset, charsets[i].charset))
 			continue;
-		AUTO(buf_done) struct buf text;
+		AUTO(buf_done) struct buf text = { 0 };
 		buf_init(&text, bytes.n * 6 + 16);
 		if (!convert(charsets[i].iconv_name, str_sub(bytes, 0, INPUT_MAX), &text))
 			return false;
@@ -343,7 +343,7 @@ skip_blanks(struct str s)
 static size_t
 decode_run(struct buf *b, struct str s)
 {
-	AUTO(buf_done) struct buf bytes;
+	AUTO(buf_done) struct buf bytes = { 0 };
 	struct word w, first = { 0 };
 	struct str rest = s;
 	size_t used = 0;

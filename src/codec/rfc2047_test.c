@@ -13,7 +13,7 @@ typedef void encoder(struct buf *, struct str);
 static void
 check(encoder *fn, struct str in, const char *want)
 {
-	AUTO(buf_done) struct buf b;
+	AUTO(buf_done) struct buf b = { 0 };
 
 	buf_init(&b, 100000);
 	fn(&b, in);
@@ -87,7 +87,7 @@ long_text_is_cut_into_whole_words_of_at_most_75(void **state)
 		rfc2047_encode_words(&b, buf_str(&in));
 		rest = buf_str(&b);
 		while (str_cut(&rest, ' ', &word)) {
-			AUTO(buf_done) struct buf one;
+			AUTO(buf_done) struct buf one = { 0 };
 			assert_true(word.n <= 75 && str_starts(word, STR("=?UTF-8?")) &&
 				    str_ends(word, STR("?=")));
 			buf_init(&one, 1000);

@@ -188,7 +188,7 @@ written_commands_are_read_back_the_same(void **state)
 {
 	(void)state;
 	AUTO(arena_done) struct arena a = { 0 };
-	AUTO(buf_done) struct buf b;
+	AUTO(buf_done) struct buf b = { 0 };
 	struct smtp_mail_params mail = {
 		.seen = ALL & ~SMTP_PARAM_BIT(HOLDFOR),
 		.size = 12345,

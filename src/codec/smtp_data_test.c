@@ -110,7 +110,7 @@ static void
 only_crlf_dot_crlf_ends_content_in_whatever_pieces_it_comes(void **state)
 {
 	(void)state;
-	AUTO(buf_done) struct buf out;
+	AUTO(buf_done) struct buf out = { 0 };
 
 	buf_init(&out, 1 << 20);
 	for (size_t i = 0; i < COUNT_OF(cases); i++) {
@@ -189,7 +189,7 @@ chunks_pass_unchanged_and_are_judged_across_their_borders(void **state)
 	(void)state;
 	static const struct str parts[] = { STR_INIT("a\r"), STR_INIT("\n.\r\n..b"), STR_INIT("\r"),
 		STR_INIT("") };
-	AUTO(buf_done) struct buf out;
+	AUTO(buf_done) struct buf out = { 0 };
 	struct smtp_data_reader r;
 	size_t used;
 
@@ -209,7 +209,7 @@ static void
 content_beyond_the_limit_is_counted_and_thrown_away(void **state)
 {
 	(void)state;
-	AUTO(buf_done) struct buf out;
+	AUTO(buf_done) struct buf out = { 0 };
 	struct smtp_data_reader r;
 	size_t used;
 
@@ -264,7 +264,7 @@ static void
 sent_content_has_its_dots_doubled_and_ends_once(void **state)
 {
 	(void)state;
-	AUTO(buf_done) struct buf out;
+	AUTO(buf_done) struct buf out = { 0 };
 
 	buf_init(&out, 1000);
 	for (size_t i = 0; i < COUNT_OF(sent); i++) {
@@ -282,7 +282,7 @@ static void
 content_without_dots_is_one_view_into_itself(void **state)
 {
 	(void)state;
-	AUTO(buf_done) struct buf b;
+	AUTO(buf_done) struct buf b = { 0 };
 	struct smtp_data_writer w = { 0 };
 	struct str views[4];
 

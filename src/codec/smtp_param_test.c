@@ -67,7 +67,7 @@ a_date_to_hold_until_is_read_in_any_zone(void **state)
 		assert_int_equal(p.hold_until_s, rows[i].t);
 	}
 	/* Every day for a thousand years goes out and comes back. */
-	AUTO(buf_done) struct buf b;
+	AUTO(buf_done) struct buf b = { 0 };
 	buf_init(&b, 100);
 	for (int64_t day = 0; day < 365250; day += 13) {
 		struct smtp_mail_params q;
@@ -172,7 +172,7 @@ what_was_not_announced_is_not_taken(void **state)
 {
 	(void)state;
 	AUTO(arena_done) struct arena a = { 0 };
-	AUTO(buf_done) struct buf b;
+	AUTO(buf_done) struct buf b = { 0 };
 	struct smtp_mail_params p;
 	struct smtp_refusal refusal;
 
@@ -189,7 +189,7 @@ an_envelope_id_has_at_most_100_characters(void **state)
 {
 	(void)state;
 	AUTO(arena_done) struct arena a = { 0 };
-	AUTO(buf_done) struct buf b;
+	AUTO(buf_done) struct buf b = { 0 };
 	struct smtp_mail_params p;
 	struct smtp_refusal refusal;
 

@@ -146,7 +146,7 @@ limits_hold_to_the_byte(void **state)
 {
 	(void)state;
 	AUTO(arena_done) struct arena a = { 0 };
-	AUTO(buf_done) struct buf b;
+	AUTO(buf_done) struct buf b = { 0 };
 	struct smtp_reply r;
 	const char *why;
 	size_t used;
@@ -184,7 +184,7 @@ limits_hold_to_the_byte(void **state)
 static void
 check_format(uint16_t code, struct smtp_enhanced e, struct str text, const char *want)
 {
-	AUTO(buf_done) struct buf b;
+	AUTO(buf_done) struct buf b = { 0 };
 
 	buf_init(&b, 65536);
 	smtp_reply_format(&b, code, e, text);

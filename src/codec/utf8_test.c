@@ -57,7 +57,7 @@ static void
 every_code_point_survives_writing_and_reading(void **state)
 {
 	(void)state;
-	AUTO(buf_done) struct buf b;
+	AUTO(buf_done) struct buf b = { 0 };
 
 	buf_init(&b, 16);
 	for (uint32_t cp = 0; cp <= 0x10ffff; cp++) {
@@ -94,7 +94,7 @@ static void
 repair_replaces_bad_bytes_singly_and_keeps_the_rest(void **state)
 {
 	(void)state;
-	AUTO(buf_done) struct buf b;
+	AUTO(buf_done) struct buf b = { 0 };
 
 	buf_init(&b, 100);
 	utf8_add_repaired(&b, STR("a\xff\xe9\x82\xae\xe9\x82z"));

@@ -96,7 +96,7 @@ read_embedded(struct str s, uint32_t *cp_out)
 bool
 xtext_decode_utf8(struct arena *a, struct str s, struct str *out)
 {
-	AUTO(buf_done) struct buf b;
+	AUTO(buf_done) struct buf b = { 0 };
 
 	buf_init(&b, s.n + 4);
 	while (s.n != 0) {

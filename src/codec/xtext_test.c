@@ -37,7 +37,7 @@ any_bytes_survive_as_xtext(void **state)
 {
 	(void)state;
 	AUTO(arena_done) struct arena a = { 0 };
-	AUTO(buf_done) struct buf b;
+	AUTO(buf_done) struct buf b = { 0 };
 
 	buf_init(&b, 1000);
 	for (size_t i = 0; i < COUNT_OF(good); i++) {
@@ -88,7 +88,7 @@ utf8_addresses_survive_in_ascii(void **state)
 		STR_INIT("+4"),
 	};
 	AUTO(arena_done) struct arena a = { 0 };
-	AUTO(buf_done) struct buf b;
+	AUTO(buf_done) struct buf b = { 0 };
 	struct str got;
 
 	buf_init(&b, 1000);

@@ -56,7 +56,7 @@ old_digests_give_the_published_values(void **state)
 static void
 a_stream_in_pieces_equals_one_call_and_begins_anew(void **state)
 {
-	AUTO(hash_stream_done) struct hash_stream h;
+	AUTO(hash_stream_done) struct hash_stream h = { 0 };
 	uint8_t out[HASH_SHA256_SIZE];
 
 	(void)state;

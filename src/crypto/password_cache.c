@@ -88,8 +88,8 @@ static void
 mac_of(const struct password_cache *c, struct str user, const struct password_verifier *v,
     struct str secret, uint8_t out[static HASH_SHA256_SIZE])
 {
-	AUTO(buf_done) struct buf text;
-	AUTO(buf_wipe) struct buf all;
+	AUTO(buf_done) struct buf text = { 0 };
+	AUTO(buf_wipe) struct buf all = { 0 };
 
 	buf_init(&text, PASSWORD_TEXT_MAX);
 	password_format(v, &text);

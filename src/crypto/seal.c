@@ -48,7 +48,7 @@ parse_key(struct str text, struct seal_key *out)
 static enum rc
 read_key(const char *path, struct seal_key *out, struct fault *f)
 {
-	AUTO(buf_wipe) struct buf text;
+	AUTO(buf_wipe) struct buf text = { 0 };
 
 	buf_init(&text, KEY_TEXT_MAX);
 	enum rc rc = keyfile_read(path, &text, f);

@@ -198,7 +198,7 @@ a_key_file_with_anything_else_is_refused_and_kept(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < COUNT_OF(bad); i++) {
-		AUTO(buf_done) struct buf kept;
+		AUTO(buf_done) struct buf kept = { 0 };
 		struct fault f = { 0 };
 		buf_init(&kept, 1000);
 		assert_int_equal(keyfile_create(path, bad[i], NULL), RC_OK);
@@ -213,7 +213,7 @@ a_key_file_with_anything_else_is_refused_and_kept(void **state)
 static void
 a_file_that_exists_is_never_replaced(void **state)
 {
-	AUTO(buf_done) struct buf kept;
+	AUTO(buf_done) struct buf kept = { 0 };
 
 	(void)state;
 	buf_init(&kept, 100);
@@ -226,7 +226,7 @@ a_file_that_exists_is_never_replaced(void **state)
 static void
 unusable_paths_fail_with_a_sentence(void **state)
 {
-	AUTO(buf_done) struct buf out;
+	AUTO(buf_done) struct buf out = { 0 };
 	struct fault f = { 0 }, g = { 0 }, h = { 0 };
 
 	(void)state;

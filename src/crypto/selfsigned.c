@@ -236,7 +236,7 @@ selfsigned_make(struct str host, struct buf *cert_pem_out, struct buf *key_pem_o
 static enum rc
 certify_existing(const char *host, const char *key_path, struct buf *cert, struct fault *f)
 {
-	AUTO(buf_wipe) struct buf pem;
+	AUTO(buf_wipe) struct buf pem = { 0 };
 
 	buf_init(&pem, SELFSIGNED_PEM_MAX);
 	enum rc rc = keyfile_read(key_path, &pem, f);
@@ -254,8 +254,8 @@ certify_existing(const char *host, const char *key_path, struct buf *cert, struc
 enum rc
 selfsigned_write(struct str host, const char *cert_path, const char *key_path, struct fault *f)
 {
-	AUTO(buf_done) struct buf cert;
-	AUTO(buf_wipe) struct buf key;
+	AUTO(buf_done) struct buf cert = { 0 };
+	AUTO(buf_wipe) struct buf key = { 0 };
 	char name[HOST_MAX + 1];
 
 	buf_init(&cert, SELFSIGNED_PEM_MAX);

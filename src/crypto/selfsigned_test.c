@@ -213,7 +213,7 @@ a_start_cut_off_after_the_key_is_completed(void **state)
 static void
 a_key_file_that_is_none_is_refused_and_kept(void **state)
 {
-	AUTO(buf_done) struct buf kept;
+	AUTO(buf_done) struct buf kept = { 0 };
 	struct fault f = { 0 };
 
 	(void)state;

@@ -276,7 +276,7 @@ from_text(struct daemon_config *c, struct str rest, const char *path, struct fau
 static enum rc
 from_file(struct daemon_config *c, const char *path, bool must_exist, struct fault *f)
 {
-	AUTO(buf_done) struct buf text;
+	AUTO(buf_done) struct buf text = { 0 };
 	FILE *file = fopen(path, "re");
 
 	buf_init(&text, FILE_LIMIT);

@@ -25,7 +25,7 @@ static void
 check_form(const char *path, const char *form)
 {
 	AUTO(arena_done) struct arena a = { 0 };
-	AUTO(buf_done) struct buf b;
+	AUTO(buf_done) struct buf b = { 0 };
 
 	buf_init(&b, 1024);
 	struct mail_addr addr = good(&a, path, MAIL_ADDR_UTF8 | MAIL_ADDR_POSTMASTER);
@@ -180,7 +180,7 @@ static void
 an_international_domain_is_one_in_both_alphabets(void **state)
 {
 	AUTO(arena_done) struct arena a = { 0 };
-	AUTO(buf_done) struct buf b;
+	AUTO(buf_done) struct buf b = { 0 };
 	struct mail_addr u = good(&a, "a@M\xc3\x9cLLER.de", MAIL_ADDR_UTF8), ascii;
 	struct mail_addr x = good(&a, "a@xn--mller-kva.DE", 0);
 	const char *why = NULL;

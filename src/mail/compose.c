@@ -53,7 +53,7 @@ static const struct str own_fields[] = {
 static enum rc
 add_people(const struct composer *c, const char *name, struct mail_compose_people people)
 {
-	AUTO(buf_done) struct buf v;
+	AUTO(buf_done) struct buf v = { 0 };
 
 	buf_init(&v, c->b->limit);
 	if (people.n == 0)
@@ -183,7 +183,7 @@ add_cte(const struct composer *c, enum mail_cte cte)
 static enum rc
 add_text(const struct composer *c, const char *subtype, struct str s)
 {
-	AUTO(buf_done) struct buf text;
+	AUTO(buf_done) struct buf text = { 0 };
 
 	buf_init(&text, s.n * 2 + 16);
 	if (!utf8_is_valid(s))

@@ -30,7 +30,7 @@ person(struct arena *a, const char *display, const char *text)
 static struct str
 compose(struct arena *a, const struct mail_compose *m)
 {
-	AUTO(buf_done) struct buf b;
+	AUTO(buf_done) struct buf b = { 0 };
 	struct mail_scan scan;
 	const char *why = "";
 
@@ -48,7 +48,7 @@ compose(struct arena *a, const struct mail_compose *m)
 static void
 check_refused(const struct mail_compose *m, const char *word)
 {
-	AUTO(buf_done) struct buf b;
+	AUTO(buf_done) struct buf b = { 0 };
 	const char *why = "";
 
 	buf_init(&b, 1 << 20);
@@ -301,7 +301,7 @@ static void
 a_message_that_does_not_fit_says_so(void **state)
 {
 	AUTO(arena_done) struct arena a = { 0 };
-	AUTO(buf_done) struct buf b;
+	AUTO(buf_done) struct buf b = { 0 };
 	struct mail_compose m = {
 		.from = person(&a, "", "a@x"), .text = STR("t"), .unique = STR("u")
 	};

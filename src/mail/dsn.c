@@ -84,7 +84,7 @@ static void
 add_head(const struct report *r)
 {
 	const struct mail_dsn *d = r->d;
-	AUTO(buf_done) struct buf to;
+	AUTO(buf_done) struct buf to = { 0 };
 	bool is_8bit = r->global || !utf8_is_ascii(r->returned);
 
 	buf_init(&to, 1024);
@@ -130,7 +130,7 @@ add_words(const struct report *r)
 static void
 add_address_field(const struct report *r, const char *name, struct str type, struct str address)
 {
-	AUTO(buf_done) struct buf v;
+	AUTO(buf_done) struct buf v = { 0 };
 
 	buf_init(&v, 16384);
 	buf_add(&v, utf8_is_ascii(address) ? ascii_only(r, type) : STR("utf-8"));
@@ -155,7 +155,7 @@ status_of(const struct mail_dsn *d, const struct mail_dsn_rcpt *rcpt)
 static void
 add_diagnostic(const struct report *r, const struct mail_dsn_rcpt *rcpt)
 {
-	AUTO(buf_done) struct buf v;
+	AUTO(buf_done) struct buf v = { 0 };
 	struct str reply = utf8_head(rcpt->reply, DIAGNOSTIC_MAX);
 	struct smtp_enhanced e = rcpt->status;
 
@@ -191,7 +191,7 @@ action_name(enum mail_dsn_kind kind)
 static void
 add_rcpt(const struct report *r, const struct mail_dsn_rcpt *rcpt)
 {
-	AUTO(buf_done) struct buf address;
+	AUTO(buf_done) struct buf address = { 0 };
 	struct smtp_enhanced status = status_of(r->d, rcpt);
 
 	buf_init(&address, 1024);
@@ -204,7 +204,7 @@ add_rcpt(const struct report *r, const struct mail_dsn_rcpt *rcpt)
 	buf_addf(r->b, "Action: %s\r\nStatus: %u.%u.%u\r\n", action_name(r->d->kind), status.cls,
 	    status.subject, status.detail);
 	if (rcpt->remote_mta.n != 0) {
-		AUTO(buf_done) struct buf mta;
+		AUTO(buf_done) struct buf mta = { 0 };
 		buf_init(&mta, 300);
 		buf_add(&mta, STR("dns; "));
 		buf_add(&mta, ascii_only(r, utf8_head(rcpt->remote_mta, 255)));
@@ -272,7 +272,7 @@ enum rc
 mail_dsn_compose(struct buf *b, const struct mail_dsn *d)
 {
 	AUTO(arena_done) struct arena arena = { 0 };
-	AUTO(buf_done) struct buf text;
+	AUTO(buf_done) struct buf text = { 0 };
 	struct report r = { .d = d, .b = b, .arena = &arena };
 
 	ASSERT(d->rcpt_count != 0 && !d->sender->is_null && d->id.n != 0);

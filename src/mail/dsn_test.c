@@ -73,7 +73,7 @@ sample_done(struct sample *s)
 static struct str
 compose(struct sample *s)
 {
-	AUTO(buf_done) struct buf b;
+	AUTO(buf_done) struct buf b = { 0 };
 	struct mail_scan scan;
 	struct mail_field f;
 
@@ -172,7 +172,7 @@ the_whole_message_goes_back_only_when_asked_and_only_for_failures(void **state)
 static void
 a_large_message_goes_back_as_its_header(void **state)
 {
-	AUTO(buf_done) struct buf big;
+	AUTO(buf_done) struct buf big = { 0 };
 	struct sample s;
 
 	(void)state;
@@ -298,7 +298,7 @@ a_hostile_reply_cannot_add_fields_or_parts(void **state)
 static void
 a_report_that_does_not_fit_says_so(void **state)
 {
-	AUTO(buf_done) struct buf b;
+	AUTO(buf_done) struct buf b = { 0 };
 	struct sample s;
 
 	(void)state;

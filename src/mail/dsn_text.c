@@ -96,7 +96,7 @@ add_quoted(struct buf *b, struct str text)
 static void
 add_reply(struct buf *b, const struct mail_dsn_rcpt *r)
 {
-	AUTO(buf_done) struct buf text;
+	AUTO(buf_done) struct buf text = { 0 };
 
 	buf_init(&text, REPLY_SHOWN_MAX + 64);
 	buf_addf(&text, "%u ", r->code);
@@ -109,7 +109,7 @@ add_reply(struct buf *b, const struct mail_dsn_rcpt *r)
 static void
 add_date(struct buf *b, const char *before, int64_t wall_us)
 {
-	AUTO(buf_done) struct buf line;
+	AUTO(buf_done) struct buf line = { 0 };
 	char date[MAIL_DATE_SIZE];
 
 	buf_init(&line, 200);
@@ -171,8 +171,8 @@ add_rcpt(struct buf *b, const struct mail_dsn *d, const struct mail_dsn_rcpt *r)
 static void
 add_subject(struct buf *b, struct str content)
 {
-	AUTO(buf_done) struct buf raw;
-	AUTO(buf_done) struct buf text;
+	AUTO(buf_done) struct buf raw = { 0 };
+	AUTO(buf_done) struct buf text = { 0 };
 	struct mail_field f;
 
 	buf_init(&raw, REPLY_SHOWN_MAX);

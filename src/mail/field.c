@@ -81,7 +81,7 @@ mail_field_add(struct buf *b, struct str name, struct header_value value)
 void
 mail_field_add_text(struct buf *b, struct str name, struct header_value value)
 {
-	AUTO(buf_done) struct buf coded;
+	AUTO(buf_done) struct buf coded = { 0 };
 	struct header_value v;
 
 	buf_init(&coded, value.s.n * 8 + 256);

@@ -23,7 +23,7 @@ value(struct str s)
 static void
 check_field(struct str name, struct str s, const char *want)
 {
-	AUTO(buf_done) struct buf b;
+	AUTO(buf_done) struct buf b = { 0 };
 
 	buf_init(&b, 10000);
 	mail_field_add(&b, name, value(s));

@@ -84,7 +84,7 @@ static void
 unfolding_drops_line_ends_and_keeps_the_space(void **state)
 {
 	AUTO(arena_done) struct arena a = { 0 };
-	AUTO(buf_done) struct buf b;
+	AUTO(buf_done) struct buf b = { 0 };
 
 	(void)state;
 	buf_init(&b, 100);

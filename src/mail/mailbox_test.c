@@ -14,7 +14,7 @@ static void
 check_list(struct str value, const char *want)
 {
 	AUTO(arena_done) struct arena a = { 0 };
-	AUTO(buf_done) struct buf b;
+	AUTO(buf_done) struct buf b = { 0 };
 	struct mail_mailbox_list list;
 	const char *why = "";
 
@@ -84,7 +84,7 @@ static void
 more_mailboxes_than_the_limit_are_not_read(void **state)
 {
 	AUTO(arena_done) struct arena a = { 0 };
-	AUTO(buf_done) struct buf b;
+	AUTO(buf_done) struct buf b = { 0 };
 	struct mail_mailbox_list list;
 	const char *why = NULL;
 

@@ -224,8 +224,8 @@ breaks_out(const struct entity *en, struct str text)
 static enum rc
 recode_leaf(const struct recode *r, const struct entity *en)
 {
-	AUTO(buf_done) struct buf plain;
-	AUTO(buf_done) struct buf coded;
+	AUTO(buf_done) struct buf plain = { 0 };
+	AUTO(buf_done) struct buf coded = { 0 };
 	struct str body = en->e.body;
 	enum mail_cte cte = MAIL_CTE_BASE64;
 

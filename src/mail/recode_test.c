@@ -184,7 +184,7 @@ encoded_parts_with_long_lines_are_encoded_anew(void **state)
 	assert_true(str_starts(
 	    made, STR("MIME-Version: 1.0\r\nContent-Transfer-Encoding: quoted-printable\r\n"
 		      "\r\n=FC123456789 ")));
-	AUTO(buf_done) struct buf b;
+	AUTO(buf_done) struct buf b = { 0 };
 	buf_init(&b, 10000);
 	buf_add(&b, STR("Content-Type: image/x\r\nContent-Transfer-Encoding: base64\r\n\r\n"));
 	for (int i = 0; i < 500; i++)
@@ -199,7 +199,7 @@ static void
 long_header_lines_are_folded_at_white_space(void **state)
 {
 	AUTO(arena_done) struct arena a = { 0 };
-	AUTO(buf_done) struct buf b;
+	AUTO(buf_done) struct buf b = { 0 };
 	struct str made = recode(&a, STR("References: " LONG "x\r\nTo: a\r\n\r\nbody\r\n"), false);
 	struct mail_field f;
 
@@ -214,7 +214,7 @@ long_header_lines_are_folded_at_white_space(void **state)
 static void
 blanks_at_the_end_of_an_overlong_header_line_go(void **state)
 {
-	AUTO(buf_done) struct buf b;
+	AUTO(buf_done) struct buf b = { 0 };
 
 	(void)state;
 	buf_init(&b, 10000);
@@ -233,7 +233,7 @@ static void
 a_header_line_of_megabytes_is_folded_in_one_pass(void **state)
 {
 	AUTO(arena_done) struct arena a = { 0 };
-	AUTO(buf_done) struct buf b;
+	AUTO(buf_done) struct buf b = { 0 };
 
 	(void)state;
 	buf_init(&b, 32 << 20);
@@ -248,7 +248,7 @@ a_header_line_of_megabytes_is_folded_in_one_pass(void **state)
 static void
 what_cannot_be_changed_is_refused_with_the_reason(void **state)
 {
-	AUTO(buf_done) struct buf b;
+	AUTO(buf_done) struct buf b = { 0 };
 
 	(void)state;
 	check_refused(STR("DKIM-Signature: x\r\n\r\n\xff\r\n"), true, RC_DENIED, "DKIM");
@@ -283,7 +283,7 @@ static void
 encoded_text_cannot_pose_as_an_enclosing_delimiter(void **state)
 {
 	AUTO(arena_done) struct arena a = { 0 };
-	AUTO(buf_done) struct buf b;
+	AUTO(buf_done) struct buf b = { 0 };
 
 	(void)state;
 	/* For some length of the filler the soft line break falls just before the look-alike. */
@@ -308,7 +308,7 @@ encoded_text_cannot_pose_as_an_enclosing_delimiter(void **state)
 static void
 deep_nesting_ends_in_a_refusal_not_in_a_crash(void **state)
 {
-	AUTO(buf_done) struct buf b;
+	AUTO(buf_done) struct buf b = { 0 };
 
 	(void)state;
 	buf_init(&b, 1 << 20);

@@ -93,7 +93,7 @@ add_received(struct buf *b, const struct mail_repair_facts *f, const char *date)
 static struct str
 make_prefix(const struct mail_scan *scan, const struct mail_repair_facts *f, struct arena *a)
 {
-	AUTO(buf_done) struct buf b;
+	AUTO(buf_done) struct buf b = { 0 };
 	char date[MAIL_DATE_SIZE];
 
 	buf_init(&b, PREFIX_MAX);

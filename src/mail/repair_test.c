@@ -46,7 +46,7 @@ static void
 check_repair(struct str content, const struct mail_repair_facts *facts, const char *want)
 {
 	AUTO(arena_done) struct arena a = { 0 };
-	AUTO(buf_done) struct buf b;
+	AUTO(buf_done) struct buf b = { 0 };
 	struct mail_pieces out;
 	const char *why = "";
 
@@ -193,7 +193,7 @@ static void
 overlong_lines_are_encoded_while_private_fields_leave(void **state)
 {
 	AUTO(arena_done) struct arena a = { 0 };
-	AUTO(buf_done) struct buf b;
+	AUTO(buf_done) struct buf b = { 0 };
 	struct mail_pieces out;
 	struct mail_scan scan;
 	const char *why = "";

@@ -147,7 +147,7 @@ say_yes(const struct relay_book *book, const struct book_route *route,
     const struct book_route *passed, struct str sender, struct relay_decision *out)
 {
 	const struct book_version *v = version_of(book, route);
-	AUTO(buf_done) struct buf b;
+	AUTO(buf_done) struct buf b = { 0 };
 
 	buf_init(&b, 4096);
 	add_pattern(&b, route);
@@ -180,7 +180,7 @@ static void
 say_no(const struct relay_book *book, const struct book_route *passed, struct str sender,
     struct relay_decision *out)
 {
-	AUTO(buf_done) struct buf b;
+	AUTO(buf_done) struct buf b = { 0 };
 	const struct relay_row *lists;
 
 	buf_init(&b, 4096);

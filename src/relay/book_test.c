@@ -123,7 +123,7 @@ key_of(const struct relay_book *book, uint64_t account, const char *sender, cons
 {
 	static char text[RELAY_KEY_MAX + 1];
 	AUTO(arena_done) struct arena a = { 0 };
-	AUTO(buf_done) struct buf b;
+	AUTO(buf_done) struct buf b = { 0 };
 	struct mail_addr from = address(&a, sender);
 
 	buf_init(&b, RELAY_KEY_MAX);

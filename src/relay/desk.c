@@ -320,7 +320,7 @@ login_named(struct relay_desk *desk, struct str name)
 static struct relay_login *
 login_of_row(struct relay_desk *desk, const struct relay_version_row *row)
 {
-	AUTO(buf_done) struct buf name;
+	AUTO(buf_done) struct buf name = { 0 };
 
 	buf_init(&name, 1024);
 	buf_add(&name, row->user);

@@ -69,7 +69,7 @@ relay_sender_parse(struct str text, struct arena *a, struct str *canonical_out,
 	struct str canonical = relay_sender_of(&addr, room);
 	*canonical_out = arena_str(a, whole_domain ? relay_sender_domain(canonical) : canonical);
 	if (typed_out != NULL) {
-		AUTO(buf_done) struct buf typed;
+		AUTO(buf_done) struct buf typed = { 0 };
 		buf_init(&typed, MAIL_ADDR_MAX);
 		mail_addr_format(&typed, &addr);
 		*typed_out = arena_str(a, buf_str(&typed));

@@ -371,7 +371,7 @@ struct scram_offer {
 static bool
 parse_salt(struct str text, struct scram_offer *out)
 {
-	AUTO(buf_done) struct buf salt;
+	AUTO(buf_done) struct buf salt = { 0 };
 
 	buf_init(&salt, SCRAM_SALT_MAX + 2);
 	if (!base64_decode(&salt, text) || buf_len(&salt) == 0 || buf_len(&salt) > SCRAM_SALT_MAX)
@@ -435,7 +435,7 @@ static enum state
 server_final_answer(
     struct sasl_client *c, struct str challenge, UNUSED struct buf *out, struct fault *f)
 {
-	AUTO(buf_done) struct buf got;
+	AUTO(buf_done) struct buf got = { 0 };
 	struct str value, rest = challenge;
 
 	buf_init(&got, SCRAM_KEY_SIZE + 2);
@@ -477,8 +477,8 @@ cancel(struct sasl_client *c, struct buf *line, const struct fault *why, struct 
 enum rc
 sasl_client_challenge(struct sasl_client *c, struct str text, struct buf *line, struct fault *f)
 {
-	AUTO(buf_done) struct buf challenge;
-	AUTO(buf_wipe) struct buf answer;
+	AUTO(buf_done) struct buf challenge = { 0 };
+	AUTO(buf_wipe) struct buf answer = { 0 };
 	struct fault why = { 0 };
 
 	buf_init(&challenge, SASL_CLIENT_LINE_MAX);

@@ -295,7 +295,7 @@ make_up_keys(struct sasl_server *s)
 enum sasl_verdict
 sasl_server_found(struct sasl_server *s, const struct password_verifier *v)
 {
-	AUTO(buf_done) struct buf first;
+	AUTO(buf_done) struct buf first = { 0 };
 
 	ASSERT(s->state == LOOKUP);
 	buf_init(&first, MESSAGE_MAX);
@@ -345,7 +345,7 @@ parse_final(struct sasl_server *s, struct str text, uint8_t proof_out[static SCR
 static enum sasl_verdict
 scram_final(struct sasl_server *s, struct str text)
 {
-	AUTO(buf_done) struct buf last;
+	AUTO(buf_done) struct buf last = { 0 };
 	uint8_t proof[SCRAM_KEY_SIZE], signature[SCRAM_KEY_SIZE];
 
 	buf_init(&last, 64);
@@ -386,7 +386,7 @@ static response_fn *const responses[] = {
 static enum sasl_verdict
 take_response(struct sasl_server *s, struct str line)
 {
-	AUTO(buf_wipe) struct buf text;
+	AUTO(buf_wipe) struct buf text = { 0 };
 
 	buf_init(&text, SASL_SERVER_LINE_MAX);
 	if (line.n > SASL_SERVER_LINE_MAX || !base64_decode(&text, line))

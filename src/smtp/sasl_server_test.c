@@ -327,7 +327,7 @@ static enum sasl_verdict
 converse(const char *user, const char *secret, const struct password_verifier *v)
 {
 	AUTO(sasl_client_free) struct sasl_client *c = NULL;
-	AUTO(buf_done) struct buf line;
+	AUTO(buf_done) struct buf line = { 0 };
 
 	buf_init(&line, 16384);
 	assert_int_equal(sasl_client_new(SMTP_MECH_SCRAM_SHA_256, str_from(user), str_from(secret),

@@ -61,7 +61,7 @@ static void
 reply_v(struct smtp_server_session *s, uint16_t code, struct smtp_enhanced e, const char *fmt,
     va_list ap)
 {
-	AUTO(buf_done) struct buf text;
+	AUTO(buf_done) struct buf text = { 0 };
 
 	buf_init(&text, 2048);
 	buf_addv(&text, fmt, ap);
