@@ -177,8 +177,8 @@ read_accounts(struct store_reader *r, struct account_book **out, struct fault *f
 {
 	AUTO(arena_done) struct arena a = { 0 };
 	struct store_account_row *accounts;
-	struct store_credential_row *credentials;
-	uint32_t n_accounts, n_credentials;
+	struct store_credential_row *credentials = NULL;
+	uint32_t n_accounts, n_credentials = 0;
 	enum rc rc = store_config_account_list(r, &a, &accounts, &n_accounts, f);
 
 	if (rc == RC_OK)

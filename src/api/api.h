@@ -1,0 +1,79 @@
+/* The HTTP API: what operators, the command line and programs ask of the service.
+ *
+ * It sits on the main thread's loop between http/ (requests in) and the parts that own things:
+ * reads are done by the pool on readers of the store, changes by the writer in one transaction with
+ * their audit entry, looks at what is going on by the dispatcher in between its work. No part is
+ * locked for another; a request walks from thread to thread and is answered at the end of its walk.
+ *
+ * Shapes: JSON, UTF-8. Lists are {"object":"list","has_more":bool,"data":[...]}. Errors are
+ * {"statusCode":int,"name":str,"message":str}, sometimes with "hint", a command that would do; the
+ * message says what to change. Times are RFC 3339 in UTC. Everything but /healthz wants the admin
+ * key, or comes over the control socket, where the file's permissions have said who may. */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/fault.h"
+#include "base/str.h"
+
+struct account_book;
+struct api;
+struct deliver;
+struct http_request;
+struct loop;
+struct pool;
+struct relay_book;
+struct relay_desk;
+struct seal_key;
+struct store;
+struct store_reader;
+struct submit;
+
+struct api_listener {
+	struct str address; /* "127.0.0.1:2525" */
+	struct str kind;    /* "smtp", "smtps", "http", "https", "control" */
+};
+
+typedef void api_published_fn(void *arg, enum rc rc, const struct fault *f);
+
+struct api_opts {
+	struct loop *loop; /* the main thread's */
+	struct store *store;
+	struct deliver *deliver;
+	struct pool *pool;
+	struct submit *submit; /* a door on the main thread's loop */
+	const struct seal_key *seal;
+	struct str admin_key;                 /* copied */
+	struct str hostname;                  /* copied */
+	int64_t started_us;                   /* wall */
+	const struct api_listener *listeners; /* copied */
+	size_t n_listeners;
+	uint64_t max_message_bytes;
+	uint32_t max_recipients;
+	/* The books in force; borrowed. */
+	struct relay_book *(*relays)(void *arg);
+	struct account_book *(*accounts)(void *arg);
+	/* Reads the settings from the store again and hands them to everybody; `done` runs on the
+	 * main loop, later. */
+	void (*publish)(void *arg, api_published_fn *done, void *done_arg);
+	void *arg;
+};
+
+/* The store must have been started. */
+struct api *api_new(const struct api_opts *opts);
+/* Begins the end: timers and readers go, calls under way end without an answer. After the HTTP
+ * server and the pool are freed, before store_close. */
+void api_stop(struct api *a);
+/* After store_close. Takes NULL; nulls the pointer. */
+void api_free(struct api **a);
+
+/* For struct http_server_opts, with the api as arg. */
+void api_on_head(void *arg, struct http_request *r);
+void api_on_request(void *arg, struct http_request *r);
+
+/* Pauses in `desk` what people have paused, as the store remembers it. At start, before the
+ * dispatcher runs. */
+enum rc api_restore_pauses(
+    struct store_reader *r, struct relay_desk *desk, int64_t now_us, struct fault *f);

@@ -1,0 +1,240 @@
+/* The dispatcher is asked by an order and answers between two turns of its own; walking the window
+ * costs it some milliseconds at a hundred thousand recipients, so it is done only where needed.
+ *
+ * What waits on disk and what waits in memory overlap: refilled and deferred recipients are in
+ * both, fresh ones only in memory. The larger of the two counts is shown. */
+#include "api/view.h"
+
+#include "base/map.h"
+#include "deliver/deliver.h"
+#include "queue/queue.h"
+#include "store/query_queue.h"
+
+static const char *
+copy_text(struct arena *a, const char *text)
+{
+	return arena_str(a, str_from(text != NULL ? text : "")).p;
+}
+
+static void
+see_ways(struct api_call *c, struct deliver *d)
+{
+	struct api_view *v = c->view;
+	size_t n = relay_book_version_count(c->relays);
+
+	v->ways = ARENA_NEW_ARRAY(&c->arena, struct api_way, n);
+	v->n_ways = n;
+	for (size_t i = 0; i < n; i++) {
+		struct api_way *w = &v->ways[i];
+		w->row = relay_book_version_at(c->relays, i);
+		w->known =
+		    relay_desk_status(deliver_desk(d), w->row->id, deliver_now_us(d), &w->status);
+		w->status.word = copy_text(&c->arena, w->status.word);
+		w->status.why = copy_text(&c->arena, w->status.why);
+		w->status.remedy = copy_text(&c->arena, w->status.remedy);
+	}
+}
+
+static void
+see_waits(struct api_call *c, struct deliver *d)
+{
+	struct map by_group = { 0 };
+	struct queue_item *it;
+	struct api_wait *w;
+	size_t at = 0;
+
+	while ((it = queue_each(deliver_queue(d), &at)) != NULL) {
+		w = map_get(&by_group, it->group_id.v);
+		if (w == NULL) {
+			w = ARENA_NEW(&c->arena, struct api_wait);
+			w->group = it->group_id;
+			map_put(&by_group, it->group_id.v, w);
+		}
+		w->n[it->lane]++;
+	}
+	c->view->waits = ARENA_NEW_ARRAY(&c->arena, struct api_wait, by_group.count);
+	at = 0;
+	while ((w = map_next(&by_group, &at, NULL)) != NULL)
+		c->view->waits[c->view->n_waits++] = *w;
+	map_done(&by_group);
+}
+
+static void
+look_at_ways(struct api_call *c, struct deliver *d)
+{
+	see_ways(c, d);
+}
+
+static void
+look_at_all(struct api_call *c, struct deliver *d)
+{
+	see_ways(c, d);
+	see_waits(c, d);
+}
+
+void
+api_look(struct api_call *c, bool with_waits, api_step *then)
+{
+	c->view = ARENA_NEW(&c->arena, struct api_view);
+	api_order(c, with_waits ? look_at_all : look_at_ways, then);
+}
+
+const struct api_way *
+api_view_way(const struct api_call *c, struct version_id version)
+{
+	for (size_t i = 0; c->view != NULL && i < c->view->n_ways; i++)
+		if (c->view->ways[i].known && ID_EQ(c->view->ways[i].row->id, version))
+			return &c->view->ways[i];
+	return NULL;
+}
+
+/* ---- groups ---- */
+
+struct joining {
+	struct api_call *c;
+	struct map by_id;
+	struct api_groups *out;
+};
+
+/* NULL when there are too many. */
+static struct api_group *
+group_of(struct joining *j, struct group_id id)
+{
+	struct api_group *g = map_get(&j->by_id, id.v);
+
+	if (g != NULL)
+		return g;
+	if (j->out->n == API_GROUPS_MAX) {
+		j->out->cut = true;
+		return NULL;
+	}
+	g = &j->out->v[j->out->n++];
+	*g = (struct api_group){ .id = id };
+	map_put(&j->by_id, id.v, g);
+	return g;
+}
+
+static void
+join_backlog(struct joining *j, const struct store_backlog *rows, uint32_t n)
+{
+	for (uint32_t i = 0; i < n; i++) {
+		struct api_group *g = group_of(j, rows[i].group);
+		if (g == NULL)
+			continue;
+		g->n[rows[i].lane] = rows[i].rows;
+		if (g->due_us == 0 || rows[i].due_us < g->due_us)
+			g->due_us = rows[i].due_us;
+	}
+}
+
+static void
+join_waits(struct joining *j, const struct api_view *view)
+{
+	for (size_t i = 0; i < view->n_waits; i++) {
+		struct api_group *g = group_of(j, view->waits[i].group);
+		for (unsigned lane = 0; g != NULL && lane < STREAM_COUNT; lane++)
+			if (view->waits[i].n[lane] > g->n[lane])
+				g->n[lane] = view->waits[i].n[lane];
+	}
+}
+
+enum rc
+api_groups_read(struct api_call *c, struct store_reader *r, struct api_groups *out, struct fault *f)
+{
+	struct joining j = { .c = c, .out = out };
+	struct store_backlog *rows;
+	uint32_t n;
+	enum rc rc = store_query_backlog(r, API_GROUPS_MAX, &c->arena, &rows, &n, f);
+
+	*out = (struct api_groups){ 0 };
+	if (rc != RC_OK)
+		return rc;
+	size_t most = n + (c->view != NULL ? c->view->n_waits : 0);
+	out->v = ARENA_NEW_ARRAY(
+	    &c->arena, struct api_group, most < API_GROUPS_MAX ? most : API_GROUPS_MAX);
+	join_backlog(&j, rows, n);
+	if (c->view != NULL)
+		join_waits(&j, c->view);
+	map_done(&j.by_id);
+	for (size_t i = 0; i < out->n && rc == RC_OK; i++) {
+		struct api_group *g = &out->v[i];
+		rc = store_query_group(r, g->id, &c->arena, &g->key, f);
+		if (rc == RC_OK && relay_book_route_key(c->relays, g->key, &g->where) != RC_OK)
+			g->where.refusal = RELAY_REFUSAL_NO_ROUTE;
+	}
+	return rc;
+}
+
+bool
+api_groups_wait_for(const struct api_groups *g, struct relay_id relay)
+{
+	for (size_t i = 0; i < g->n; i++)
+		if (ID_EQ(g->v[i].where.relay, relay))
+			return true;
+	return false;
+}
+
+const struct api_group *
+api_groups_moved(const struct api_groups *g, const struct relay_book *to)
+{
+	struct relay_decision now;
+
+	for (size_t i = 0; i < g->n; i++) {
+		const struct api_group *group = &g->v[i];
+		if (group->where.refusal != RELAY_REFUSAL_NONE)
+			continue;
+		if (relay_book_route_key(to, group->key, &now) != RC_OK ||
+		    !ID_EQ(now.version, group->where.version))
+			return group;
+	}
+	return NULL;
+}
+
+/* ---- display ---- */
+
+bool
+api_relay_in_use(const struct relay_book *book, struct relay_id relay)
+{
+	for (size_t i = 0; i < relay_book_route_count(book); i++)
+		if (ID_EQ(relay_book_route_at(book, i)->relay, relay))
+			return true;
+	return false;
+}
+
+static void
+put_latency(struct json_writer *w, const char *key, int64_t us)
+{
+	if (us <= 0) {
+		json_writer_put_null(w, key);
+		return;
+	}
+	json_writer_key(w, str_from(key));
+	json_writer_real(w, (double)us / 1000);
+}
+
+void
+api_put_way(struct api_call *c, const struct relay_version_row *row)
+{
+	const struct api_way *way = api_view_way(c, row->id);
+	const struct relay_status none = { .word = "unknown", .why = "", .remedy = "" };
+	const struct relay_status *s = way != NULL ? &way->status : &none;
+	struct json_writer *w = &c->json;
+
+	json_writer_put_str(w, "state", str_from(s->word));
+	json_writer_put_bool(w, "usable", s->usable);
+	api_put_text(w, "why", str_from(s->why));
+	api_put_text(w, "remedy", str_from(s->remedy));
+	api_put_time(w, "since", s->since_us);
+	api_put_time(w, "until", s->until_us);
+	json_writer_put_uint(w, "connections", s->connections);
+	json_writer_put_uint(w, "connecting", s->connecting);
+	json_writer_put_uint(w, "sending", s->sending);
+	json_writer_put_uint(w, "connection_cap", s->connection_cap);
+	json_writer_put_uint(w, "sent_today", s->today_recipients);
+	json_writer_put_uint(w, "sent", s->sent);
+	json_writer_put_uint(w, "held_senders", s->held_senders);
+	json_writer_put_bool(w, "in_use", api_relay_in_use(c->relays, row->relay));
+	api_put_time(w, "last_success_at", s->last_success_us);
+	put_latency(w, "latency_p50_ms", s->latency_p50_us);
+	put_latency(w, "latency_p95_ms", s->latency_p95_us);
+}
