@@ -21,14 +21,22 @@ run_list(struct cli *c)
 	cli_table_init(&t, &c->arena);
 	cli_table_column(&t, "ACCOUNT", CLI_LEFT);
 	cli_table_column(&t, "STATE", CLI_LEFT);
+	cli_table_column(&t, "ACCEPTED", CLI_RIGHT);
+	cli_table_column(&t, "SENT", CLI_RIGHT);
+	cli_table_column(&t, "WAITING", CLI_RIGHT);
 	cli_table_column(&t, "MADE", CLI_LEFT);
+	cli_table_column(&t, "NOTE", CLI_ELASTIC);
 	for (size_t i = 0; i < json_count(data); i++) {
 		const struct json *r = json_item(data, i);
 		bool paused = cli_call_flag(r, "paused");
 		cli_table_cell(&t, CLI_BOLD, cli_call_text(c, r, "name"));
 		cli_table_cell(
 		    &t, paused ? CLI_WARN : CLI_GOOD, paused ? STR("paused") : STR("active"));
+		cli_screen_count(c, &t, CLI_PLAIN, r, "accepted");
+		cli_screen_count(c, &t, CLI_PLAIN, r, "sent");
+		cli_screen_count(c, &t, CLI_PLAIN, r, "queued");
 		cli_table_cell(&t, CLI_PLAIN, cli_screen_ago(c, cli_call_text(c, r, "created_at")));
+		cli_table_cell(&t, CLI_DIM, cli_call_text(c, r, "note"));
 	}
 	cli_screen_table(c, &t);
 	return CLI_DONE;
@@ -60,6 +68,7 @@ run_edit(struct cli *c)
 	static const struct cli_field fields[] = {
 		{ "name", "name", CLI_FIELD_TEXT },
 		{ "paused", "paused", CLI_FIELD_FLAG },
+		{ "note", "note", CLI_FIELD_TEXT },
 	};
 	const char *name = c->args.words[0];
 	struct json_writer w;
@@ -95,6 +104,7 @@ run_remove(struct cli *c)
 static const struct cli_option edit_options[] = {
 	{ "name", "NEW", "another name", false },
 	{ "paused", "yes|no", "whether its mail is refused", false },
+	{ "note", "TEXT", "for people", false },
 	{ NULL, NULL, NULL, false },
 };
 

@@ -247,12 +247,15 @@ cli_call_page(struct cli *c, struct str *path)
 void
 cli_call_more(struct cli *c, const struct json *doc, struct str last)
 {
+	struct str next = cli_call_text(c, doc, "next");
+
 	if (!cli_call_flag(doc, "has_more"))
 		return;
-	struct str text = last.n != 0
-			      ? arena_strf(&c->arena, "There are more: --after %.*s", STR_ARG(last))
-			      : STR("There are more: --limit 500 shows up to 500");
-	cli_screen_add(c, CLI_DIM, text);
+	if (next.n == 0)
+		next = last;
+	cli_screen_add(c, CLI_DIM,
+	    next.n != 0 ? arena_strf(&c->arena, "There are more: --after %.*s", STR_ARG(next))
+			: STR("There are more: --limit 500 shows up to 500"));
 	cli_screen_print(c, "\n");
 }
 

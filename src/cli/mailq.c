@@ -58,7 +58,7 @@ add_recipient(struct listing *l, const struct json *r)
 {
 	struct cli *c = &l->cli;
 	struct str id = arena_str(&c->arena, message_of(cli_call_text(c, r, "id")));
-	struct str why = cli_call_text(c, r, "words"), state = cli_call_text(c, r, "state");
+	struct str why = cli_call_text(c, r, "why"), state = cli_call_text(c, r, "state");
 	bool held = str_eq(state, STR("held"));
 
 	if (!str_eq(id, l->message)) {
@@ -106,8 +106,8 @@ add_page(struct listing *l, const char *state, const char **after)
 	for (size_t i = 0; i < n; i++)
 		add_recipient(l, json_item(data, i));
 	*after = NULL;
-	if (n != 0 && cli_call_flag(doc, "has_more"))
-		*after = arena_str(&c->arena, cli_call_text(c, json_item(data, n - 1), "id")).p;
+	if (cli_call_flag(doc, "has_more"))
+		*after = arena_str(&c->arena, cli_call_text(c, doc, "next")).p;
 	return CLI_DONE;
 }
 

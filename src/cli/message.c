@@ -8,6 +8,18 @@
 
 /* ---- list ---- */
 
+/* The first one, and how many more. */
+static struct str
+recipients_of(struct cli *c, const struct json *m)
+{
+	struct str first = cli_call_joined(c, m, "to");
+	int64_t n = cli_call_number(m, "recipients");
+
+	if (n < 2 || json_count(json_at(m, "to")) > 1)
+		return first;
+	return arena_strf(&c->arena, "%.*s and %lld more", STR_ARG(first), (long long)n - 1);
+}
+
 static int
 run_list(struct cli *c)
 {
@@ -43,7 +55,7 @@ run_list(struct cli *c)
 		cli_table_cell(&t, CLI_PLAIN, cli_screen_ago(c, cli_call_text(c, m, "created_at")));
 		cli_table_cell(&t, cli_message_state_style(state), state);
 		cli_table_cell(&t, CLI_PLAIN, cli_message_sender(c, m));
-		cli_table_cell(&t, CLI_PLAIN, cli_call_joined(c, m, "to"));
+		cli_table_cell(&t, CLI_PLAIN, recipients_of(c, m));
 		cli_table_cell(&t, CLI_PLAIN, cli_call_text(c, m, "subject"));
 	}
 	cli_screen_table(c, &t);
@@ -265,12 +277,6 @@ show_recipient(struct cli *c, const struct json *r)
 		cli_screen_wrapped(c, words, 2);
 	for (size_t i = 0; i < json_count(attempts); i++)
 		show_attempt(c, json_item(attempts, i));
-	if (str_eq(state, STR("in_doubt")))
-		cli_screen_wrapped(c,
-		    arena_strf(&c->arena,
-			"settle it with: posthouse queue resolve %.*s sent|again|unknown",
-			STR_ARG(cli_call_text(c, r, "id"))),
-		    2);
 }
 
 static int
@@ -285,6 +291,8 @@ run_show(struct cli *c)
 	show_facts(c, doc);
 	for (size_t i = 0; i < json_count(rcpts); i++)
 		show_recipient(c, json_item(rcpts, i));
+	if (cli_call_flag(doc, "more_recipients"))
+		cli_screen_print(c, "\nIt has more recipients than are shown here.\n");
 	return CLI_DONE;
 }
 

@@ -44,6 +44,9 @@ void cli_screen_wrapped(struct cli *c, struct str text, size_t indent);
 void cli_screen_table(struct cli *c, const struct cli_table *t);
 /* "3 min ago" in the arena; empty where `rfc3339` is no time. */
 struct str cli_screen_ago(struct cli *c, struct str rfc3339);
+/* A cell with the number at `path`, dim where it is 0. */
+void cli_screen_count(struct cli *c, struct cli_table *t, enum cli_style style,
+    const struct json *v, const char *path);
 /* One sentence on standard error, with the program's name before it; returns `status`. */
 int cli_screen_fail(enum cli_exit status, const char *fmt, ...) PRINTF_LIKE(2, 3);
 /* Asks on the terminal; true for yes. Without a terminal nobody is asked: true. */
@@ -74,7 +77,8 @@ struct str cli_call_path(struct cli *c, const char *path, const char *segment, c
 struct str cli_call_query(struct cli *c, struct str path, const char *key, const char *value);
 /* Pairs for --limit and --after, checked. Says what is wrong and returns false otherwise. */
 bool cli_call_page(struct cli *c, struct str *path);
-/* Says how to see the rest where the list in `doc` goes on; `last` is the id of its last item. */
+/* Says how to see the rest where the list in `doc` goes on: behind its "next", else behind `last`,
+ * the id of its last item. */
 void cli_call_more(struct cli *c, const struct json *doc, struct str last);
 /* The path of the control socket. */
 struct str cli_call_socket(struct cli *c);

@@ -110,12 +110,15 @@ static int
 run_list(struct cli *c)
 {
 	AUTO(json_free) struct json *doc = NULL;
-	struct str path = STR("/queue/recipients"), last = STR("");
+	static const char *const filters[] = { "from", "to", "tag" };
+	struct str path = STR("/queue/recipients");
 	const char *state;
 	struct cli_table t;
 
 	if (!read_state(c, &state) || !cli_call_page(c, &path))
 		return CLI_USAGE;
+	for (size_t i = 0; i < COUNT_OF(filters); i++)
+		path = cli_call_query(c, path, filters[i], cli_option_get(&c->args, filters[i]));
 	int status = cli_call_get(c, cli_call_query(c, path, "state", state), &doc);
 	if (status != CLI_DONE || c->json)
 		return status;
@@ -131,19 +134,20 @@ run_list(struct cli *c)
 	cli_table_column(&t, "TRIES", CLI_RIGHT);
 	cli_table_column(&t, "FROM", CLI_ELASTIC);
 	cli_table_column(&t, "TO", CLI_ELASTIC);
+	cli_table_column(&t, "WHY", CLI_ELASTIC);
 	for (size_t i = 0; i < json_count(data); i++) {
 		const struct json *r = json_item(data, i);
 		struct str s = cli_call_text(c, r, "state"), due = cli_call_text(c, r, "due_at");
-		last = cli_call_text(c, r, "id");
-		cli_table_cell(&t, CLI_PLAIN, last);
+		cli_table_cell(&t, CLI_PLAIN, cli_call_text(c, r, "id"));
 		cli_table_cell(&t, cli_message_state_style(s), cli_message_state_words(c, s));
 		cli_table_cell(&t, CLI_PLAIN, cli_screen_ago(c, due));
 		cli_table_cell(&t, CLI_PLAIN, cli_call_text(c, r, "attempts"));
 		cli_table_cell(&t, CLI_PLAIN, cli_message_sender(c, r));
 		cli_table_cell(&t, CLI_PLAIN, cli_call_text(c, r, "address"));
+		cli_table_cell(&t, CLI_DIM, cli_call_text(c, r, "why"));
 	}
 	cli_screen_table(c, &t);
-	cli_call_more(c, doc, last);
+	cli_call_more(c, doc, STR(""));
 	return CLI_DONE;
 }
 
@@ -243,7 +247,10 @@ static const struct cli_option list_options[] = {
 	{ "in-doubt", NULL, "only where it is not known whether it arrived", false },
 	{ "captured", NULL, "only what was kept because there was no relay", false },
 	{ "limit", "N", "so many at most (50)", false },
-	{ "after", "ID", "go on behind this recipient", false },
+	{ "from", "A@D|@D", "only of this sender or domain", false },
+	{ "to", "A@D|@D", "only to this recipient or domain", false },
+	{ "tag", "TAG", "only with this tag", false },
+	{ "after", "PLACE", "go on where the last list ended", false },
 	{ NULL, NULL, NULL, false },
 };
 

@@ -13,6 +13,8 @@ static const struct cli_field fields[] = {
 	{ "stream", "stream", CLI_FIELD_TEXT },
 	{ "default", "default", CLI_FIELD_FLAG },
 	{ "bounces", "bounces", CLI_FIELD_FLAG },
+	{ "name", "name", CLI_FIELD_TEXT },
+	{ "note", "note", CLI_FIELD_TEXT },
 };
 
 static const struct cli_option rule_options[] = {
@@ -23,6 +25,8 @@ static const struct cli_option rule_options[] = {
 	{ "stream", "STREAM", "only transactional, or only bulk", false },
 	{ "default", NULL, "everything that no other route matches", false },
 	{ "bounces", NULL, "bounces and reports: what has no sender", false },
+	{ "name", "NAME", "how it is called", false },
+	{ "note", "TEXT", "for people", false },
 	{ NULL, NULL, NULL, false },
 };
 
@@ -65,11 +69,15 @@ run_list(struct cli *c)
 	cli_table_column(&t, "ID", CLI_RIGHT);
 	cli_table_column(&t, "MAIL", CLI_ELASTIC);
 	cli_table_column(&t, "GOES THROUGH", CLI_LEFT);
+	cli_table_column(&t, "NAME", CLI_LEFT);
+	cli_table_column(&t, "NOTE", CLI_ELASTIC);
 	for (size_t i = 0; i < json_count(data); i++) {
 		const struct json *r = json_item(data, i);
 		cli_table_cell(&t, CLI_PLAIN, cli_call_text(c, r, "id"));
 		cli_table_cell(&t, CLI_PLAIN, rule_words(c, r));
 		cli_table_cell(&t, CLI_BOLD, cli_call_text(c, r, "relay"));
+		cli_table_cell(&t, CLI_PLAIN, cli_call_text(c, r, "name"));
+		cli_table_cell(&t, CLI_DIM, cli_call_text(c, r, "note"));
 	}
 	cli_screen_table(c, &t);
 	return CLI_DONE;
@@ -149,6 +157,31 @@ run_remove(struct cli *c)
 	    "Route %s is removed.", id);
 }
 
+static void
+say_way(struct cli *c, const struct json *doc)
+{
+	struct str refusal = cli_call_text(c, doc, "refusal"), why = cli_call_text(c, doc, "why");
+
+	if (str_eq(refusal, STR("capture"))) {
+		cli_screen_add(c, CLI_WARN, STR("Is kept and not sent"));
+	} else if (refusal.n != 0) {
+		cli_screen_add(c, CLI_BAD, STR("Goes nowhere"));
+	} else {
+		cli_screen_add(c, CLI_GOOD,
+		    arena_strf(&c->arena, "Goes through %.*s@%lld",
+			STR_ARG(cli_call_text(c, doc, "relay")),
+			(long long)cli_call_number(doc, "version")));
+		cli_screen_print(c, " by route %.*s", STR_ARG(cli_call_text(c, doc, "route")));
+		if (cli_call_flag(doc, "rewritten")) {
+			cli_screen_print(c, ", sent as ");
+			cli_screen_add(c, CLI_PLAIN, cli_call_text(c, doc, "sender"));
+		}
+	}
+	cli_screen_print(c, "\n");
+	if (why.n != 0)
+		cli_screen_wrapped(c, why, 2);
+}
+
 static int
 run_test(struct cli *c)
 {
@@ -178,24 +211,7 @@ run_test(struct cli *c)
 	buf_done(&body);
 	if (status != CLI_DONE || c->json)
 		return status;
-	struct str refusal = cli_call_text(c, doc, "refusal"), why = cli_call_text(c, doc, "why");
-	if (refusal.n != 0) {
-		cli_screen_add(c, CLI_BAD, STR("Refused: "));
-		cli_screen_wrapped(c, refusal, 0);
-	} else {
-		cli_screen_add(c, CLI_GOOD,
-		    arena_strf(&c->arena, "Goes through %.*s@%lld",
-			STR_ARG(cli_call_text(c, doc, "relay")),
-			(long long)cli_call_number(doc, "version")));
-		cli_screen_print(c, " by route %.*s", STR_ARG(cli_call_text(c, doc, "route")));
-		if (cli_call_flag(doc, "rewritten")) {
-			cli_screen_print(c, ", sent as ");
-			cli_screen_add(c, CLI_PLAIN, cli_call_text(c, doc, "sender"));
-		}
-		cli_screen_print(c, "\n");
-	}
-	if (why.n != 0)
-		cli_screen_wrapped(c, why, 2);
+	say_way(c, doc);
 	return CLI_DONE;
 }
 

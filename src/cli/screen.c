@@ -108,6 +108,19 @@ cli_screen_ago(struct cli *c, struct str rfc3339)
 	return out;
 }
 
+void
+cli_screen_count(struct cli *c, struct cli_table *t, enum cli_style style, const struct json *v,
+    const char *path)
+{
+	uint64_t n = (uint64_t)cli_call_number(v, path);
+	struct buf b;
+
+	buf_init(&b, 64);
+	cli_words_count(&b, n);
+	cli_table_cell(t, n != 0 ? style : CLI_DIM, arena_str(&c->arena, buf_str(&b)));
+	buf_done(&b);
+}
+
 int
 cli_screen_fail(enum cli_exit status, const char *fmt, ...)
 {

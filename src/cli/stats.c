@@ -4,19 +4,6 @@
 #include "cli/private.h"
 #include "cli/words.h"
 
-static void
-add_number(struct cli *c, struct cli_table *t, const struct json *r, const char *path,
-    enum cli_style style)
-{
-	uint64_t n = (uint64_t)cli_call_number(r, path);
-	struct buf b;
-
-	buf_init(&b, 64);
-	cli_words_count(&b, n);
-	cli_table_cell(t, n != 0 ? style : CLI_DIM, arena_str(&c->arena, buf_str(&b)));
-	buf_done(&b);
-}
-
 /* "2026-11-23 08:00" or the day alone, in local time. */
 static struct str
 period(struct cli *c, const struct json *r, bool by_day)
@@ -82,7 +69,7 @@ run_stats(struct cli *c)
 		cli_table_cell(&t, CLI_PLAIN, period(c, r, by != NULL && strcmp(by, "day") == 0));
 		cli_table_cell(&t, CLI_PLAIN, cli_call_text(c, r, "relay"));
 		for (size_t k = 0; k < COUNT_OF(columns); k++)
-			add_number(c, &t, r, columns[k].path, columns[k].style);
+			cli_screen_count(c, &t, columns[k].style, r, columns[k].path);
 	}
 	cli_screen_table(c, &t);
 	return CLI_DONE;
