@@ -148,7 +148,7 @@ cli_help_all(struct cli *c)
 	}
 	cli_screen_table(c, &t);
 	cli_screen_print(c,
-	    "\nposthouse help COMMAND says more, with an example. Every command takes --data DIR\n"
+	    "\nposthouse help COMMAND says more, with an example. Commands take --data DIR\n"
 	    "(else $POSTHOUSE_DATA, else ./posthouse-data) or --url URL --key KEY, and --json.\n");
 }
 

@@ -1,6 +1,5 @@
 /* A secret never stands on the command line, where other users and the shell's history see it: it
  * comes from a file, from standard input, or from the terminal with echo off. */
-#include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
@@ -12,32 +11,65 @@
 
 #define SECRET_MAX 4096u
 
-/* One line of the terminal. Signals wait meanwhile, so that ^C cannot leave it without echo. */
+static volatile sig_atomic_t caught;
+
+static void
+on_signal(int signo)
+{
+	caught = signo;
+}
+
+/* Signals that would end us end the reading first, so that ^C cannot leave the terminal without
+ * echo; `before` takes what they did. */
+static const int ending[] = { SIGINT, SIGTERM, SIGHUP, SIGQUIT };
+
+static void
+catch_signals(struct sigaction before[static COUNT_OF(ending)])
+{
+	struct sigaction catching = { .sa_handler = on_signal };
+
+	caught = 0;
+	sigemptyset(&catching.sa_mask);
+	for (size_t i = 0; i < COUNT_OF(ending); i++)
+		(void)sigaction(ending[i], &catching, &before[i]);
+}
+
+static void
+release_signals(const struct sigaction before[static COUNT_OF(ending)])
+{
+	for (size_t i = 0; i < COUNT_OF(ending); i++)
+		(void)sigaction(ending[i], &before[i], NULL);
+	if (caught != 0)
+		raise(caught);
+}
+
+/* One line of the terminal. */
 static bool
 ask(const char *what, struct buf *out)
 {
 	int fd = open("/dev/tty", O_RDWR | O_CLOEXEC);
+	struct sigaction signals[COUNT_OF(ending)];
 	struct termios before, quiet;
-	sigset_t all, old;
-	bool ok = fd >= 0 && tcgetattr(fd, &before) == 0;
 	char c;
 
-	if (ok) {
-		quiet = before;
-		quiet.c_lflag &= ~(tcflag_t)(ECHO | ECHOE | ECHOK | ECHONL);
-		dprintf(fd, "%s (not shown): ", what);
-		sigfillset(&all);
-		sigprocmask(SIG_BLOCK, &all, &old);
-		(void)tcsetattr(fd, TCSAFLUSH, &quiet);
-		for (ssize_t n; (n = read(fd, &c, 1)) == 1 && c != '\n';)
-			buf_add_byte(out, c);
-		(void)tcsetattr(fd, TCSAFLUSH, &before);
-		sigprocmask(SIG_SETMASK, &old, NULL);
-		dprintf(fd, "\n");
+	if (fd < 0 || tcgetattr(fd, &before) != 0) {
+		if (fd >= 0)
+			close(fd);
+		return false;
 	}
-	if (fd >= 0)
-		close(fd);
-	return ok;
+	quiet = before;
+	quiet.c_lflag &= ~(tcflag_t)(ECHO | ECHOE | ECHOK | ECHONL);
+	catch_signals(signals);
+	(void)tcsetattr(fd, TCSAFLUSH, &quiet);
+	dprintf(fd, "%s (not shown): ", what);
+	while (read(fd, &c, 1) == 1 && c != '\n')
+		buf_add_byte(out, c);
+	mem_wipe(&c, sizeof(c));
+	(void)tcsetattr(fd, TCSAFLUSH, &before);
+	dprintf(fd, "\n");
+	close(fd);
+	release_signals(signals);
+	return true;
 }
 
 static bool
