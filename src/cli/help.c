@@ -149,7 +149,7 @@ cli_help_all(struct cli *c)
 	cli_screen_table(c, &t);
 	cli_screen_print(c,
 	    "\nposthouse help COMMAND says more, with an example. Commands take --data DIR\n"
-	    "(else $POSTHOUSE_DATA, else ./posthouse-data) or --url URL --key KEY, and --json.\n");
+	    "($POSTHOUSE_DATA, else ./posthouse-data) or --url URL --key KEY; and --json.\n");
 }
 
 void
