@@ -9,7 +9,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	AUTO(buf_done) struct buf once, twice;
+	AUTO(buf_done) struct buf once = { 0 }, twice = { 0 };
 	struct password_verifier v, w;
 
 	buf_init(&once, PASSWORD_TEXT_MAX);

@@ -30,7 +30,7 @@ int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	AUTO(sasl_client_free) struct sasl_client *c = NULL;
-	AUTO(buf_done) struct buf line, answer;
+	AUTO(buf_done) struct buf line = { 0 }, answer = { 0 };
 	struct str rest = str_make((const char *)data, size), field;
 
 	if (size == 0)

@@ -75,7 +75,7 @@ static void
 lines_have_76_characters_and_read_back(void **state)
 {
 	(void)state;
-	AUTO(buf_done) struct buf b, out;
+	AUTO(buf_done) struct buf b = { 0 }, out = { 0 };
 	char bytes[300];
 
 	buf_init(&b, 10000);

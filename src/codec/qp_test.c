@@ -86,7 +86,7 @@ any_bytes_survive_in_lines_of_at_most_76(void **state)
 {
 	(void)state;
 	static const char some[] = "aaaaaaaa  \t=.F\r\n\xff";
-	AUTO(buf_done) struct buf in, b, out;
+	AUTO(buf_done) struct buf in = { 0 }, b = { 0 }, out = { 0 };
 	struct prng rng = prng_make(7);
 
 	buf_init(&in, 10000);

@@ -77,7 +77,7 @@ long_text_is_cut_into_whole_words_of_at_most_75(void **state)
 		"x x \xc3\xa9", "x" };
 
 	for (size_t i = 0; i < COUNT_OF(units); i++) {
-		AUTO(buf_done) struct buf in, b, out;
+		AUTO(buf_done) struct buf in = { 0 }, b = { 0 }, out = { 0 };
 		struct str rest, word;
 		buf_init(&in, 10000);
 		buf_init(&b, 100000);

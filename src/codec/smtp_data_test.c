@@ -156,7 +156,7 @@ static void
 the_fast_reader_agrees_with_the_definition(void **state)
 {
 	(void)state;
-	AUTO(buf_done) struct buf in, want, out;
+	AUTO(buf_done) struct buf in = { 0 }, want = { 0 }, out = { 0 };
 	struct prng rng;
 
 	rng = prng_make(20);
@@ -300,7 +300,7 @@ static void
 what_is_written_is_read_back(void **state)
 {
 	(void)state;
-	AUTO(buf_done) struct buf in, wire, out, again;
+	AUTO(buf_done) struct buf in = { 0 }, wire = { 0 }, out = { 0 }, again = { 0 };
 	struct prng rng;
 
 	rng = prng_make(21);

@@ -217,7 +217,7 @@ long_lines_are_split_within_512_octets_and_outside_characters(void **state)
 
 	for (size_t i = 0; i < COUNT_OF(fills); i++) {
 		AUTO(arena_done) struct arena a = { 0 };
-		AUTO(buf_done) struct buf text, b;
+		AUTO(buf_done) struct buf text = { 0 }, b = { 0 };
 		struct smtp_reply r;
 		const char *why;
 		size_t used;

@@ -54,7 +54,7 @@ the_text_form_holds_everything(void **state)
 {
 	(void)state;
 	for (int round = 0; round < 4; round++) {
-		AUTO(buf_done) struct buf text, again;
+		AUTO(buf_done) struct buf text = { 0 }, again = { 0 };
 		struct password_verifier v, w;
 		enum password_kind kind = (round & 1) != 0 ? PASSWORD_CHOSEN : PASSWORD_GENERATED;
 

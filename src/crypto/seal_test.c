@@ -63,7 +63,7 @@ a_sealed_secret_opens_again(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < COUNT_OF(secrets); i++) {
-		AUTO(buf_done) struct buf sealed, opened;
+		AUTO(buf_done) struct buf sealed = { 0 }, opened = { 0 };
 		buf_init(&sealed, 1000);
 		buf_init(&opened, 1000);
 		assert_int_equal(seal_close(&key, secrets[i], STR("relay 7"), &sealed), RC_OK);
@@ -77,7 +77,7 @@ a_sealed_secret_opens_again(void **state)
 static void
 the_same_secret_never_seals_the_same(void **state)
 {
-	AUTO(buf_done) struct buf a, b;
+	AUTO(buf_done) struct buf a = { 0 }, b = { 0 };
 	struct seal_key key = random_key();
 
 	(void)state;
@@ -91,7 +91,7 @@ the_same_secret_never_seals_the_same(void **state)
 static void
 a_change_of_any_byte_is_noticed(void **state)
 {
-	AUTO(buf_done) struct buf sealed, opened;
+	AUTO(buf_done) struct buf sealed = { 0 }, opened = { 0 };
 	struct seal_key key = random_key();
 
 	(void)state;
@@ -114,7 +114,7 @@ a_change_of_any_byte_is_noticed(void **state)
 static void
 a_secret_moved_elsewhere_does_not_open(void **state)
 {
-	AUTO(buf_done) struct buf sealed, opened;
+	AUTO(buf_done) struct buf sealed = { 0 }, opened = { 0 };
 	struct seal_key key = random_key();
 
 	(void)state;
@@ -128,7 +128,7 @@ a_secret_moved_elsewhere_does_not_open(void **state)
 static void
 another_key_is_told_from_damage(void **state)
 {
-	AUTO(buf_done) struct buf sealed, opened;
+	AUTO(buf_done) struct buf sealed = { 0 }, opened = { 0 };
 	struct seal_key key = random_key(), other = random_key();
 	struct fault f = { 0 };
 
@@ -143,7 +143,7 @@ another_key_is_told_from_damage(void **state)
 static void
 what_does_not_fit_is_refused(void **state)
 {
-	AUTO(buf_done) struct buf small, big, opened;
+	AUTO(buf_done) struct buf small = { 0 }, big = { 0 }, opened = { 0 };
 	static const char zeros[SEAL_SECRET_MAX + 1];
 	struct seal_key key = random_key();
 

@@ -89,7 +89,7 @@ is_trusted(X509 *cert)
 static void
 the_certificate_is_good_for_its_names(void **state)
 {
-	AUTO(buf_done) struct buf cert_pem, key_pem;
+	AUTO(buf_done) struct buf cert_pem = { 0 }, key_pem = { 0 };
 
 	(void)state;
 	buf_init(&cert_pem, SELFSIGNED_PEM_MAX);
@@ -114,7 +114,7 @@ the_certificate_is_good_for_its_names(void **state)
 static void
 the_certificate_lasts_ten_years_from_now(void **state)
 {
-	AUTO(buf_done) struct buf cert_pem, key_pem;
+	AUTO(buf_done) struct buf cert_pem = { 0 }, key_pem = { 0 };
 	int days, seconds;
 
 	(void)state;
@@ -133,7 +133,7 @@ addresses_and_long_names_serve_as_hosts(void **state)
 {
 	static const char long_name[] =
 	    "a-label-that-is-quite-long-but-allowed.another-label-just-as-long-as-that.example.org";
-	AUTO(buf_done) struct buf cert_pem, key_pem;
+	AUTO(buf_done) struct buf cert_pem = { 0 }, key_pem = { 0 };
 
 	(void)state;
 	buf_init(&cert_pem, SELFSIGNED_PEM_MAX);
@@ -154,7 +154,7 @@ what_is_no_host_is_refused(void **state)
 {
 	static const struct str bad[] = { STR_INIT(""), STR_INIT("a b"), STR_INIT("a,DNS:evil"),
 		STR_INIT("a\0b"), STR_INIT("a\nb"), STR_INIT("[::1]"), STR_INIT("1:2") };
-	AUTO(buf_done) struct buf cert_pem, key_pem;
+	AUTO(buf_done) struct buf cert_pem = { 0 }, key_pem = { 0 };
 
 	(void)state;
 	buf_init(&cert_pem, SELFSIGNED_PEM_MAX);
@@ -168,7 +168,7 @@ what_is_no_host_is_refused(void **state)
 static void
 both_files_are_private_and_match(void **state)
 {
-	AUTO(buf_done) struct buf cert_pem, key_pem;
+	AUTO(buf_done) struct buf cert_pem = { 0 }, key_pem = { 0 };
 	struct stat st;
 
 	(void)state;
@@ -190,7 +190,7 @@ both_files_are_private_and_match(void **state)
 static void
 a_start_cut_off_after_the_key_is_completed(void **state)
 {
-	AUTO(buf_done) struct buf before, after, cert_pem;
+	AUTO(buf_done) struct buf before = { 0 }, after = { 0 }, cert_pem = { 0 };
 
 	(void)state;
 	buf_init(&before, SELFSIGNED_PEM_MAX);

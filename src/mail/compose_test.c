@@ -95,7 +95,7 @@ shape(struct arena *a, struct str content, struct buf *out, struct buf *leaves)
 static void
 check_shape(struct arena *a, const struct mail_compose *m, const char *want, const char *leaves)
 {
-	AUTO(buf_done) struct buf got, inside;
+	AUTO(buf_done) struct buf got = { 0 }, inside = { 0 };
 
 	buf_init(&got, 1000);
 	buf_init(&inside, 1 << 20);
@@ -222,7 +222,7 @@ static void
 a_long_file_name_is_continued_between_characters(void **state)
 {
 	AUTO(arena_done) struct arena a = { 0 };
-	AUTO(buf_done) struct buf name, back;
+	AUTO(buf_done) struct buf name = { 0 }, back = { 0 };
 	struct mail_compose_part file = { .content = STR("x") };
 	struct mail_compose m = { .from = person(&a, "", "a@x"),
 		.text = STR("t"),

@@ -44,7 +44,7 @@ lines_are_folded_before_the_space_that_passes_the_column(void **state)
 static void
 unfolding_gives_the_value_back(void **state)
 {
-	AUTO(buf_done) struct buf b, text, back;
+	AUTO(buf_done) struct buf b = { 0 }, text = { 0 }, back = { 0 };
 	struct mail_field f;
 
 	(void)state;
@@ -63,7 +63,7 @@ unfolding_gives_the_value_back(void **state)
 static void
 no_line_passes_998_octets_whatever_the_words(void **state)
 {
-	AUTO(buf_done) struct buf b, text;
+	AUTO(buf_done) struct buf b = { 0 }, text = { 0 };
 	struct mail_scan scan;
 
 	(void)state;
@@ -84,7 +84,7 @@ no_line_passes_998_octets_whatever_the_words(void **state)
 static void
 text_beyond_ascii_is_encoded_within_76_columns_and_reads_back(void **state)
 {
-	AUTO(buf_done) struct buf b, text, flat, back;
+	AUTO(buf_done) struct buf b = { 0 }, text = { 0 }, flat = { 0 }, back = { 0 };
 	struct mail_field f;
 	struct mail_scan scan;
 

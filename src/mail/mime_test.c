@@ -77,7 +77,7 @@ an_entity_without_type_has_the_default_of_its_place(void **state)
 static void
 check_walk(struct str body, const char *want)
 {
-	AUTO(buf_done) struct buf b, whole;
+	AUTO(buf_done) struct buf b = { 0 }, whole = { 0 };
 	struct mail_mime_walk w = mail_mime_walk_start(body, STR("b"));
 	enum mail_mime_kind kind;
 	struct str piece;

@@ -247,7 +247,7 @@ cut_header(struct sasl_server *s, struct str *rest, struct buf *authzid)
 static enum sasl_verdict
 scram_first(struct sasl_server *s, struct str text)
 {
-	AUTO(buf_done) struct buf authzid, user;
+	AUTO(buf_done) struct buf authzid = { 0 }, user = { 0 };
 	struct str rest = text, name, nonce;
 
 	buf_init(&authzid, SASL_SERVER_USER_MAX);
@@ -317,7 +317,7 @@ sasl_server_found(struct sasl_server *s, const struct password_verifier *v)
 static bool
 parse_final(struct sasl_server *s, struct str text, uint8_t proof_out[static SCRAM_KEY_SIZE])
 {
-	AUTO(buf_done) struct buf header, proof;
+	AUTO(buf_done) struct buf header = { 0 }, proof = { 0 };
 	struct str rest = text, binding, nonce;
 	size_t comma = str_find_last(text, ',');
 
