@@ -152,7 +152,7 @@ who_is(struct api_call *c)
 static void
 refuse(struct http_request *r, unsigned status, const char *name, const char *message)
 {
-	AUTO(buf_done) struct buf b;
+	AUTO(buf_done) struct buf b = { 0 };
 	struct json_writer w;
 
 	buf_init(&b, 4096);

@@ -79,12 +79,15 @@ send(struct api_call *c)
 void
 api_done(struct api_call *c)
 {
-	json_writer_done(&c->json);
+	bool is_json = str_starts(str_from(c->type), STR("application/json"));
+
+	if (is_json)
+		json_writer_done(&c->json);
 	if (!buf_is_ok(&c->out)) {
 		api_fail(c, RC_INVALID, "the answer is too large; ask for less with ?limit=");
 		return;
 	}
-	if (buf_len(&c->out) != 0 && str_starts(str_from(c->type), STR("application/json")))
+	if (buf_len(&c->out) != 0 && is_json)
 		buf_add_byte(&c->out, '\n');
 	send(c);
 }

@@ -124,7 +124,7 @@ static enum rc
 make_verifier(struct api_call *c, struct fault *f)
 {
 	struct credential_task *t = c->data;
-	AUTO(buf_wipe) struct buf text;
+	AUTO(buf_wipe) struct buf text = { 0 };
 	struct password_verifier v;
 	enum password_kind kind = PASSWORD_CHOSEN;
 

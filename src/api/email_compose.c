@@ -297,7 +297,7 @@ api_email_compose(const struct json *body, size_t bytes_max, struct arena *a, st
     struct fault *f)
 {
 	struct composing k = { .body = body, .a = a };
-	AUTO(buf_done) struct buf b;
+	AUTO(buf_done) struct buf b = { 0 };
 	const char *why = "";
 	enum rc rc;
 
@@ -366,7 +366,7 @@ api_email_raw(const struct http_request *r, size_t bytes_max, struct arena *a,
 {
 	struct api_rcpts rcpts = { 0 };
 	struct str from = http_query(r, "from"), to;
-	AUTO(buf_done) struct buf b;
+	AUTO(buf_done) struct buf b = { 0 };
 	const char *why;
 	size_t at = 0;
 	enum rc rc = RC_OK;

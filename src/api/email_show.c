@@ -261,7 +261,7 @@ put_attempt(
 static enum rc
 put_words(struct api_call *c, struct store_reader *r, struct api_words *words, struct fault *f)
 {
-	AUTO(buf_done) struct buf b;
+	AUTO(buf_done) struct buf b = { 0 };
 	struct relay_decision where;
 	struct str key;
 	enum rc rc = store_query_group(r, words->rcpt->group, &c->arena, &key, f);

@@ -92,7 +92,7 @@ enum rc
 api_get_words(
     const struct json *body, const char *key, struct arena *a, struct str *out, struct fault *f)
 {
-	AUTO(buf_done) struct buf b;
+	AUTO(buf_done) struct buf b = { 0 };
 	const struct json *v = json_at(body, key);
 	enum rc rc = RC_OK;
 

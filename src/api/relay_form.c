@@ -128,7 +128,7 @@ static enum rc
 get_rewrites(const struct json *body, struct arena *a, struct api_relay_form *form, struct fault *f)
 {
 	const struct json *v = json_at(body, "rewrite_from");
-	AUTO(buf_done) struct buf b;
+	AUTO(buf_done) struct buf b = { 0 };
 	struct str key;
 	const struct json *to;
 	void *it = NULL;
@@ -294,7 +294,7 @@ enum rc
 api_relay_seal(
     struct api_call *c, struct relay_id relay, struct str secret, struct str *out, struct fault *f)
 {
-	AUTO(buf_done) struct buf b;
+	AUTO(buf_done) struct buf b = { 0 };
 	struct str where = arena_strf(&c->arena, "relay %llu", (unsigned long long)relay.v);
 
 	buf_init(&b, SECRET_MAX + SEAL_OVERHEAD);

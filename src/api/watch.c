@@ -185,7 +185,7 @@ compose_alarm(
 	struct mail_compose_person person = { 0 };
 	struct api_rcpts rcpts = { 0 };
 	const char *why;
-	AUTO(buf_done) struct buf b;
+	AUTO(buf_done) struct buf b = { 0 };
 
 	buf_init(&b, 1 << 20);
 	if (mail_addr_parse(alarm_sender(c), MAIL_ADDR_UTF8, &c->arena, &m.from.addr, &why) !=

@@ -12,6 +12,7 @@
 
 struct account_book;
 struct api;
+struct http_server;
 struct carrier;
 struct daemon;
 struct deliver;
@@ -77,6 +78,8 @@ struct daemon {
 	struct worker *workers;
 	size_t n_workers;
 	struct api *api;
+	struct http_server *http;
+	bool is_first_start;
 	/* shutdown */
 	bool stopping;
 	size_t drained;
@@ -102,6 +105,12 @@ enum rc books_load(struct daemon *d, struct fault *f);
 /* Reads them again and hands them to everybody; `done` runs on the main loop. */
 void books_publish(
     struct daemon *d, void (*done)(void *arg, enum rc rc, const struct fault *f), void *arg);
+
+/* web.c */
+/* Makes the API and opens its doors; after store_start. */
+enum rc web_start(struct daemon *d, struct fault *f);
+/* The certificate files have changed. */
+void web_refresh_tls(struct daemon *d);
 
 /* tls_files.c */
 enum rc tls_files_load(struct daemon *d, struct fault *f);

@@ -20,6 +20,7 @@
 #include <unistd.h>
 
 #include "account/book.h"
+#include "api/api.h"
 #include "base/blob.h"
 #include "base/clock.h"
 #include "base/log.h"
@@ -29,6 +30,7 @@
 #include "crypto/seal.h"
 #include "daemon/private.h"
 #include "deliver/deliver.h"
+#include "http/server.h"
 #include "loop/signal.h"
 #include "net/tls.h"
 #include "relay/book.h"
@@ -220,6 +222,7 @@ begin_stop(struct daemon *d)
 	if (d->stopping)
 		return;
 	d->stopping = true;
+	http_server_drain(d->http);
 	log_event(LOG_INFO, NULL, "serve.stopping",
 	    "no new mail is taken; waiting for what is under way");
 	for (size_t i = 0; i < d->n_workers; i++) {
@@ -392,7 +395,6 @@ build(struct daemon *d, struct fault *f)
 static void
 start_threads(struct daemon *d)
 {
-	store_start(d->store, deliver_store_mailbox(d->deliver));
 	d->deliver_thread = loop_thread_start("dispatcher", run_loop, d->deliver_loop);
 	for (size_t i = 0; i < d->n_workers; i++) {
 		char name[32];
@@ -407,14 +409,18 @@ take_down(struct daemon *d)
 	for (size_t i = 0; i < d->n_workers; i++)
 		join_loop(d, d->workers[i].notes, &d->workers[i], &d->workers[i].thread);
 	join_loop(d, d->deliver_notes, NULL, &d->deliver_thread);
+	http_server_free(&d->http);
+	pool_free(&d->pool);
+	api_stop(d->api);
 	deliver_close_readers(d->deliver);
 	store_close(&d->store);
+	api_free(&d->api);
+	submit_free(&d->door);
 	for (size_t i = 0; i < d->n_workers; i++)
 		worker_done(&d->workers[i]);
 	deliver_free(&d->deliver);
 	mailbox_free(&d->deliver_notes);
 	loop_free(&d->deliver_loop);
-	pool_free(&d->pool);
 	pool_free(&d->books_pool);
 	loop_signal_free(&d->signals);
 	loop_timer_cancel(d->loop, &d->watch);
@@ -442,6 +448,11 @@ daemon_serve(int argc, char **argv)
 	log_set_level(d.config.log_level);
 	log_set_format(d.config.log_format);
 	if (build(&d, &f) != RC_OK) {
+		fprintf(stderr, "posthouse: %s\n", f.text);
+		return 1;
+	}
+	store_start(d.store, deliver_store_mailbox(d.deliver));
+	if (web_start(&d, &f) != RC_OK) {
 		fprintf(stderr, "posthouse: %s\n", f.text);
 		return 1;
 	}

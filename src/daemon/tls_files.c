@@ -99,6 +99,7 @@ tls_files_refresh(struct daemon *d)
 	}
 	log_event(LOG_INFO, NULL, "tls.reloaded", "new connections get the certificate in %s",
 	    d->config.tls_cert);
+	web_refresh_tls(d);
 	for (size_t i = 0; i < d->n_workers; i++) {
 		struct publish_tls *p = MEM_NEW(struct publish_tls);
 		p->note.run = take_tls;
