@@ -20,8 +20,8 @@ struct account_book {
 	size_t n_accounts;
 	struct account_credential *credentials;
 	size_t n_credentials;
-	struct map
-	    by_user; /* hash of the user name -> struct account_credential; probed on collision */
+	/* hash of the user name -> struct account_credential; probed on collision */
+	struct map by_user;
 };
 
 /* The next word of a list separated by blanks, commas or line ends; false at the end. */

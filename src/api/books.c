@@ -176,9 +176,9 @@ static enum rc
 read_accounts(struct store_reader *r, struct account_book **out, struct fault *f)
 {
 	AUTO(arena_done) struct arena a = { 0 };
-	struct store_account_row *accounts;
+	struct store_account_row *accounts = NULL;
 	struct store_credential_row *credentials = NULL;
-	uint32_t n_accounts, n_credentials = 0;
+	uint32_t n_accounts = 0, n_credentials = 0;
 	enum rc rc = store_config_account_list(r, &a, &accounts, &n_accounts, f);
 
 	if (rc == RC_OK)

@@ -33,9 +33,11 @@ _Noreturn void check_failed(const char *what, const char *file, int line);
 /* Turns a callback's `void *` back into its struct and checks that it is one and still alive: every
  * struct that travels through a `void *` begins with `uint32_t magic`. Use on the first line of a
  * callback. */
+/* NOLINTBEGIN(bugprone-macro-parentheses): a type cannot stand in parentheses */
 #define FROM_ARG(type, arg, magic_)                                                                \
 	__extension__({                                                                            \
 		type *from_ = (arg);                                                               \
 		ASSERT(from_ != NULL && from_->magic == (magic_));                                 \
 		from_;                                                                             \
 	})
+/* NOLINTEND(bugprone-macro-parentheses) */

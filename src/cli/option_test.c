@@ -29,9 +29,10 @@ parse(const char **words)
 	char *argv[32];
 	int n = 0;
 
-	for (; words[n] != NULL; n++)
-		argv[n] = arena_zalloc(&arena, strlen(words[n]) + 1),
+	for (; words[n] != NULL; n++) {
+		argv[n] = arena_zalloc(&arena, strlen(words[n]) + 1);
 		memcpy(argv[n], words[n], strlen(words[n]));
+	}
 	fault = (struct fault){ 0 };
 	return cli_option_parse(n, argv, lists, COUNT_OF(lists), &arena, &parsed, &fault);
 }

@@ -24,8 +24,8 @@
 struct line {
 	uint16_t code;
 	bool last; /* no hyphen behind the code */
-	struct str
-	    text; /* behind code and separator, without the line's end and the blanks before it */
+	/* behind code and separator, without the line's end and the blanks before it */
+	struct str text;
 };
 
 /* Why the first bytes of a line cannot begin a reply line, or NULL. Judges as many bytes as there

@@ -332,8 +332,8 @@ recover(struct daemon *d, struct fault *f)
 {
 	AUTO(store_reader_free) struct store_reader *r = NULL;
 	AUTO(arena_done) struct arena a = { 0 };
-	struct store_relay_row *relays;
-	uint32_t n;
+	struct store_relay_row *relays = NULL;
+	uint32_t n = 0;
 	enum rc rc = store_reader_new(d->store, &r, f);
 
 	if (rc == RC_OK)

@@ -115,8 +115,8 @@ struct deliver_metrics {
 	_Atomic uint64_t links;  /* connections now */
 	_Atomic uint64_t window; /* recipients in memory now */
 	_Atomic uint64_t ready[STREAM_COUNT];
-	_Atomic int64_t
-	    oldest_us[STREAM_COUNT]; /* created_us of the oldest waiting in memory; 0: none */
+	/* created_us of the oldest waiting in memory; 0: none */
+	_Atomic int64_t oldest_us[STREAM_COUNT];
 	/* accept to outcome of first attempts that were sent; bucket i counts those below 2^i * 100
 	 * us */
 	_Atomic uint64_t latency[STREAM_COUNT][DELIVER_LATENCY_BUCKETS];

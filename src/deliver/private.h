@@ -22,8 +22,8 @@ struct store_reader;
 struct deliver_msg {
 	struct msg_id id;
 	uint32_t refs; /* recipients in the window, jobs, reports being made */
-	struct store_message
-	    *fresh; /* owns the strings of fresh mail, else NULL and `arena` does */
+	/* owns the strings of fresh mail, else NULL and `arena` does */
+	struct store_message *fresh;
 	struct arena arena;
 	struct blob *content; /* NULL while it lies on disk only */
 	struct store_content at;
@@ -64,8 +64,8 @@ struct deliver_group {
 /* A relay version in use: its outlet of the queue and its connections. */
 struct deliver_way {
 	struct version_id version;
-	const struct relay_version_row
-	    *row; /* of the present book; NULL when only old connections are left */
+	/* of the present book; NULL when only old connections are left */
+	const struct relay_version_row *row;
 	struct queue_outlet *outlet;
 	struct list idle; /* struct deliver_link, most recently used first */
 	size_t n_links;
@@ -104,8 +104,8 @@ struct deliver_batch {
 	struct store_outcome outcome;
 	struct arena arena;
 	size_t cap_results;
-	struct list
-	    reports; /* struct pending_report of report.c, to be written at the end of the turn */
+	/* struct pending_report of report.c, to be written at the end of the turn */
+	struct list reports;
 	size_t n_reports;
 };
 
@@ -136,8 +136,8 @@ struct deliver {
 	struct map groups;   /* group_id -> deliver_group */
 	struct map ways;     /* version_id -> deliver_way */
 	struct map links;    /* conn_id -> deliver_link */
-	struct map
-	    unacked; /* rcpt_id -> the last deliver_batch that tells of it, not yet committed */
+	/* rcpt_id -> the last deliver_batch that tells of it, not yet committed */
+	struct map unacked;
 	struct deliver_batch *batch; /* of this turn, or NULL */
 	struct mailbox **carriers;
 	size_t n_carriers;

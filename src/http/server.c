@@ -106,6 +106,8 @@ on_completed(
 		http_exchange_release(x);
 }
 
+static void on_complaint(void *arg, const char *fmt, va_list ap) PRINTF_LIKE(2, 0);
+
 static void
 on_complaint(void *arg, const char *fmt, va_list ap)
 {

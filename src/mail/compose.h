@@ -35,8 +35,8 @@ struct mail_compose_part {
 	struct str name; /* of the file, UTF-8; may be empty */
 	struct str type; /* "image/png"; empty, multipart and message types become
 			    application/octet-stream */
-	struct str
-	    content_id; /* without angle brackets: an inline part that the HTML names; else empty */
+	/* without angle brackets: an inline part that the HTML names; else empty */
+	struct str content_id;
 	struct str content;
 };
 
@@ -58,8 +58,8 @@ struct mail_compose {
 	size_t field_count;
 	int64_t wall_us;       /* for Date; 0 leaves it to submission */
 	struct str message_id; /* "left@right"; empty leaves it to submission */
-	struct str
-	    unique; /* for boundaries: letters, digits and hyphens, another for each message */
+	/* for boundaries: letters, digits and hyphens, another for each message */
+	struct str unique;
 };
 
 /* Appends the message. RC_INVALID with *why_out when a text is no UTF-8, a field's name is invalid

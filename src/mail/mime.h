@@ -49,8 +49,8 @@ struct mail_mime_entity {
 	struct mail_mime_type type;
 	enum mail_cte cte;
 	bool has_separator;
-	bool
-	    has_type; /* there is a Content-Type field; else `type` is the default that was given */
+	/* there is a Content-Type field; else `type` is the default that was given */
+	bool has_type;
 	bool has_cte;
 };
 

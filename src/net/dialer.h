@@ -28,9 +28,9 @@ struct dial_try {
 struct dial_result {
 	int fd;               /* connected, non-blocking, now the owner's; -1: failed */
 	struct net_addr addr; /* connected to */
-	const struct fault
-	    *fault; /* when it failed: RC_NOT_FOUND no such host; RC_DNS could not be looked
-		       up; RC_TIMEOUT; RC_IO: the text lists each address and why */
+	/* when it failed: RC_NOT_FOUND no such host; RC_DNS could not be looked up; RC_TIMEOUT;
+	 * RC_IO: the text lists each address and why */
+	const struct fault *fault;
 	const struct dial_try *tries; /* in the order started */
 	size_t try_count;
 };

@@ -76,8 +76,8 @@ struct queue_seat {
 	struct queue_outlet *outlet;
 	struct queue_group *group;
 	struct list in_group;
-	struct list
-	    ready[STREAM_COUNT]; /* on outlet->ready while the group is open and its lane READY */
+	/* on outlet->ready while the group is open and its lane READY */
+	struct list ready[STREAM_COUNT];
 };
 
 struct queue_outlet {

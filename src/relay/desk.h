@@ -163,8 +163,8 @@ struct relay_status {
 	const char *why;  /* "" while all is well */
 	const char *remedy;
 	int64_t since_us; /* when this began; 0 while all is well */
-	int64_t
-	    until_us; /* when it is tried again; TIME_NEVER: not by itself; 0 while all is well */
+	/* when it is tried again; TIME_NEVER: not by itself; 0 while all is well */
+	int64_t until_us;
 	uint32_t connections; /* ready */
 	uint32_t connecting;
 	uint32_t sending;        /* transactions running */

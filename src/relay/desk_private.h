@@ -73,8 +73,8 @@ struct relay_desk {
 	int64_t day_offset_us;
 	int64_t last_us; /* the latest time told */
 	int64_t day;
-	int64_t
-	    next_us; /* of relay_desk_next_event_us; kept right by every call that changes a time */
+	/* of relay_desk_next_event_us; kept right by every call that changes a time */
+	int64_t next_us;
 	struct relay_news *news; /* a queue: [news_first, news_end) */
 	size_t news_first, news_end, news_cap;
 };

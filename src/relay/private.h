@@ -62,8 +62,8 @@ struct relay_book {
 	size_t *relay_version;         /* index of each relay's current version */
 	struct book_version *versions; /* as given */
 	size_t version_count;
-	struct book_route
-	    *routes; /* the one for bounces first, then by shape descending and pattern */
+	/* the one for bounces first, then by shape descending and pattern */
+	struct book_route *routes;
 	size_t route_count;
 	const struct book_route *bounces;  /* or NULL */
 	const struct book_route *fallback; /* the default; or NULL, then there are no routes */

@@ -27,8 +27,8 @@ struct sink_totals {
 	uint64_t messages;
 	uint64_t recipients;
 	uint64_t bytes;
-	uint64_t
-	    refused; /* replies of 4xx and 5xx that were asked for by options, and wrong logins */
+	/* replies of 4xx and 5xx that were asked for by options, and wrong logins */
+	uint64_t refused;
 	uint64_t dropped; /* connections closed where a reply was due */
 };
 

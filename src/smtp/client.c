@@ -53,7 +53,8 @@ client_from_arg(void *arg)
 	return FROM_ARG(struct smtp_client, arg, CLIENT_MAGIC);
 }
 
-static bool
+/* Only the audit asks. */
+UNUSED static bool
 state_has_job(enum client_state s)
 {
 	return s >= CLIENT_ENVELOPE && s <= CLIENT_RSET;

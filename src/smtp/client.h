@@ -156,8 +156,8 @@ struct smtp_client_opts {
 	struct str secret;    /* borrowed until on_ready or on_closed */
 	struct str mechanism; /* "": the strongest that both sides have */
 	bool plain_ok;        /* settings allow a secret to cross without TLS */
-	double
-	    patience; /* scale of RFC 5321 §4.5.3.2 time limits; 1 in production, less in tests */
+	/* scale of RFC 5321 §4.5.3.2 time limits; 1 in production, less in tests */
+	double patience;
 	struct log_ctx *log; /* borrowed; NULL allowed */
 };
 

@@ -90,8 +90,8 @@ struct server_content {
 	size_t used;       /* bytes of the blob, prefix included */
 	size_t prefix;     /* bytes of the prefix */
 	size_t header;     /* bytes of the header with its empty line; 0 until that is found */
-	enum server_said
-	    refusal; /* why the message is given up; it is read to its end all the same */
+	/* why the message is given up; it is read to its end all the same */
+	enum server_said refusal;
 };
 
 /* A BDAT chunk on its way in. */
@@ -145,8 +145,8 @@ struct smtp_server_session {
 
 	struct sasl_server *sasl; /* a login going on */
 	enum server_question question;
-	struct str
-	    login; /* what AUTH asked for, in `scratch`, while the owner is asked about that */
+	/* what AUTH asked for, in `scratch`, while the owner is asked about that */
+	struct str login;
 };
 
 static inline const struct smtp_server_opts *

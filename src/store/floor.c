@@ -48,11 +48,11 @@ word_of(const struct store_floor *f, uint64_t id)
 }
 
 static void
-grow(struct store_floor *f, uint64_t upto)
+grow(struct store_floor *f, uint64_t up_to)
 {
 	size_t cap = f->cap;
 
-	while (upto / 64 - f->floor / 64 + 1 > cap)
+	while (up_to / 64 - f->floor / 64 + 1 > cap)
 		cap *= 2;
 	if (cap == f->cap)
 		return;

@@ -93,8 +93,8 @@ struct store_tally {
 	struct store_stat *stats;
 	size_t n_stats, cap_stats;
 	struct map by_account; /* index + 1 into totals */
-	struct map
-	    by_stat; /* hash -> index + 1; equal hashes with unequal kinds make two entries */
+	/* hash -> index + 1; equal hashes with unequal kinds make two entries */
+	struct map by_stat;
 };
 
 enum store_counter store_tally_counter(enum store_state s);

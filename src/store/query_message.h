@@ -20,8 +20,8 @@ struct store_message_row {
 	struct store_content content;
 	uint32_t flags;
 	uint32_t n_rcpts;
-	uint64_t
-	    first_rcpt; /* the ids of its recipients are first_rcpt ... first_rcpt + n_rcpts - 1 */
+	/* the ids of its recipients are first_rcpt ... first_rcpt + n_rcpts - 1 */
+	uint64_t first_rcpt;
 	int64_t created_us;
 	int64_t deadline_us; /* TIME_NEVER: none */
 	int64_t send_at_us;  /* 0: at once */

@@ -67,8 +67,8 @@ struct submit_request {
 	uint8_t ret; /* 0: not said, else 1 + enum smtp_ret */
 	int64_t send_at_us;
 	int64_t now_us; /* wall */
-	struct mail_repair_facts
-	    facts; /* how it came in; queue_id, wall_us and the like are filled in here */
+	/* how it came in; queue_id, wall_us and the like are filled in here */
+	struct mail_repair_facts facts;
 };
 
 /* Why not: as SMTP says it. */
@@ -85,10 +85,15 @@ bool submit_prepare(struct submit *s, const struct submit_request *r, struct sto
 
 /* ---- numbers, for display; any thread; sums over all loops ---- */
 
-#define SUBMIT_REFUSALS(X)                                                                         \
-	X(AUTH, "auth")                                                                            \
-	X(SENDER, "sender") X(RECIPIENT, "recipient") X(CONTENT, "content") X(STORE, "store")      \
-	    X(CONNECTION, "connection")
+/* clang-format off */
+#define SUBMIT_REFUSALS(X) \
+	X(AUTH, "auth") \
+	X(SENDER, "sender") \
+	X(RECIPIENT, "recipient") \
+	X(CONTENT, "content") \
+	X(STORE, "store") \
+	X(CONNECTION, "connection")
+/* clang-format on */
 enum submit_refused {
 #define X(name, text) SUBMIT_REFUSED_##name,
 	SUBMIT_REFUSALS(X)

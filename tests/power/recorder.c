@@ -62,8 +62,8 @@ struct record {
 };
 
 #define FDS    65536
-#define PIECES 1023 /* of one write; one less than the system takes, for the header of the record  \
-		     */
+/* Of one write; one less than the system takes, for the header of the record. */
+#define PIECES 1023
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static int log_fd = -1;
