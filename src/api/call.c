@@ -79,7 +79,9 @@ send(struct api_call *c)
 void
 api_done(struct api_call *c)
 {
-	bool is_json = str_starts(str_from(c->type), STR("application/json"));
+	/* The api's own calls have nobody to answer and write nothing. */
+	bool is_json =
+	    c->request != NULL && str_starts(str_from(c->type), STR("application/json"));
 
 	if (is_json)
 		json_writer_done(&c->json);
