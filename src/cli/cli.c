@@ -110,12 +110,11 @@ first_of(const char *a, const char *b, const char *c)
 static int
 run(struct cli *c, int argc, char **argv)
 {
-	const struct cli_option *const lists[] = { c->command->options, cli_option_general };
+	const struct cli_option *const lists[] = { cli_option_general, c->command->options, NULL };
 	size_t names = c->command->verb != NULL ? 2 : 1; /* words that name the command */
 	struct fault f = { 0 };
 
-	if (cli_option_parse(argc - 1, argv + 1, lists, COUNT_OF(lists), &c->arena, &c->args, &f) !=
-	    RC_OK) {
+	if (cli_option_parse(argc - 1, argv + 1, lists, &c->arena, &c->args, &f) != RC_OK) {
 		if (str_ends(str_from(f.text), STR("?")))
 			return cli_screen_fail(CLI_USAGE, "%s", f.text);
 		return cli_screen_fail(CLI_USAGE, "%s; posthouse help %s%s%s lists the options",

@@ -18,15 +18,14 @@ const struct cli_option cli_option_general[] = {
 
 struct reader {
 	const struct cli_option *const *lists;
-	size_t n_lists;
 	struct cli_parsed out;
 };
 
 static const struct cli_option *
 find(const struct reader *r, struct str name)
 {
-	for (size_t i = 0; i < r->n_lists; i++) {
-		for (const struct cli_option *o = r->lists[i]; o != NULL && o->name != NULL; o++) {
+	for (size_t i = 0; r->lists[i] != NULL; i++) {
+		for (const struct cli_option *o = r->lists[i]; o->name != NULL; o++) {
 			if (str_eq(name, str_from(o->name)))
 				return o;
 		}
@@ -39,8 +38,8 @@ unknown(const struct reader *r, struct str name, struct fault *f)
 {
 	struct cli_words_guess guess = { .word = name };
 
-	for (size_t i = 0; i < r->n_lists; i++) {
-		for (const struct cli_option *o = r->lists[i]; o != NULL && o->name != NULL; o++)
+	for (size_t i = 0; r->lists[i] != NULL; i++) {
+		for (const struct cli_option *o = r->lists[i]; o->name != NULL; o++)
 			cli_words_offer(&guess, o->name);
 	}
 	if (guess.best != NULL)
@@ -77,39 +76,47 @@ take_option(struct reader *r, const char *word, const char *next, bool *used_out
 	return RC_OK;
 }
 
+/* One word that begins with a dash and is more than that. */
+static enum rc
+take_dashed(struct reader *r, const char *word, const char *next, bool *used_out, struct fault *f)
+{
+	const struct cli_option *help = find(r, STR("help"));
+
+	*used_out = false;
+	if (word[1] == '-')
+		return take_option(r, word, next, used_out, f);
+	if (strcmp(word, "-h") != 0 || help == NULL)
+		return fault_set(
+		    f, RC_INVALID, "there is no option %s: options begin with two dashes", word);
+	r->out.given[r->out.n_given++] = (struct cli_given){ help, NULL };
+	return RC_OK;
+}
+
 enum rc
-cli_option_parse(int argc, char **argv, const struct cli_option *const *lists, size_t n_lists,
-    struct arena *a, struct cli_parsed *out, struct fault *f)
+cli_option_parse(int argc, char **argv, const struct cli_option *const *lists, struct arena *a,
+    struct cli_parsed *out, struct fault *f)
 {
 	size_t n = argc > 0 ? (size_t)argc : 0;
-	struct reader r = { .lists = lists, .n_lists = n_lists };
-	bool options = true;
+	struct reader r = { .lists = lists };
+	bool options = true, used;
+	enum rc rc = RC_OK;
 
 	r.out.given = ARENA_NEW_ARRAY(a, struct cli_given, n + 1);
 	r.out.words = ARENA_NEW_ARRAY(a, const char *, n + 1);
-	for (size_t i = 0; i < n; i++) {
+	for (size_t i = 0; i < n && rc == RC_OK; i++) {
 		const char *word = argv[i];
-		bool used;
 		if (!options || word[0] != '-' || word[1] == '\0') {
 			r.out.words[r.out.n_words++] = word;
 		} else if (strcmp(word, "--") == 0) {
 			options = false;
-		} else if (strcmp(word, "-h") == 0 && find(&r, STR("help")) != NULL) {
-			r.out.given[r.out.n_given++] =
-			    (struct cli_given){ find(&r, STR("help")), NULL };
-		} else if (word[1] != '-') {
-			return fault_set(f, RC_INVALID,
-			    "there is no option %s: options begin with two dashes", word);
 		} else {
-			enum rc rc =
-			    take_option(&r, word, i + 1 < n ? argv[i + 1] : NULL, &used, f);
-			if (rc != RC_OK)
-				return rc;
+			rc = take_dashed(&r, word, i + 1 < n ? argv[i + 1] : NULL, &used, f);
 			i += used;
 		}
 	}
-	*out = r.out;
-	return RC_OK;
+	if (rc == RC_OK)
+		*out = r.out;
+	return rc;
 }
 
 const char *

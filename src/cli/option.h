@@ -59,11 +59,11 @@ struct cli_parsed {
 	size_t n_words;
 };
 
-/* Reads `argv` with the options of `lists` (n_lists, each ended by a row without name). Strings are
- * those of argv; arrays live in `a`. RC_INVALID: unknown option (the nearest is named), a missing
- * or superfluous value, one given twice. */
+/* Reads `argv` with the options of `lists`, ended by NULL, each of them ended by a row without
+ * name. Strings are those of argv; arrays live in `a`. RC_INVALID: unknown option (the nearest is
+ * named), a missing or superfluous value, one given twice. */
 enum rc cli_option_parse(int argc, char **argv, const struct cli_option *const *lists,
-    size_t n_lists, struct arena *a, struct cli_parsed *out, struct fault *f);
+    struct arena *a, struct cli_parsed *out, struct fault *f);
 
 /* The value of an option that was given, else NULL; for a switch see cli_option_is_given. */
 const char *cli_option_get(const struct cli_parsed *p, const char *name);

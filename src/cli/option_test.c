@@ -25,7 +25,7 @@ static struct fault fault;
 static enum rc
 parse(const char **words)
 {
-	const struct cli_option *const lists[] = { own, cli_option_general };
+	const struct cli_option *const lists[] = { own, cli_option_general, NULL };
 	char *argv[32];
 	int n = 0;
 
@@ -34,7 +34,7 @@ parse(const char **words)
 		memcpy(argv[n], words[n], strlen(words[n]));
 	}
 	fault = (struct fault){ 0 };
-	return cli_option_parse(n, argv, lists, COUNT_OF(lists), &arena, &parsed, &fault);
+	return cli_option_parse(n, argv, lists, &arena, &parsed, &fault);
 }
 
 static void

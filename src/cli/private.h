@@ -114,8 +114,7 @@ struct str cli_input_time(struct cli *c, const char *option, bool ahead);
 void cli_help_all(struct cli *c);
 /* One noun's commands, or one command in full. */
 void cli_help_noun(struct cli *c, const struct cli_noun *noun);
-void cli_help_command(
-    struct cli *c, const struct cli_noun *noun, const struct cli_command *command);
+void cli_help_command(struct cli *c, const struct cli_noun *noun, const struct cli_command *cmd);
 /* Every command there is, in the order of the help. */
 extern const struct cli_noun *const cli_help_nouns[];
 extern const size_t cli_help_n_nouns;

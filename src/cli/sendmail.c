@@ -42,13 +42,14 @@ static int fail(int status, const char *fmt, ...) PRINTF_LIKE(2, 3);
 static int
 fail(int status, const char *fmt, ...)
 {
-	char text[1024];
+	struct arena a = { 0 };
 	va_list ap;
 
 	va_start(ap, fmt);
-	vsnprintf(text, sizeof(text), fmt, ap);
+	struct str text = arena_strv(&a, fmt, ap);
 	va_end(ap);
-	fprintf(stderr, "sendmail: %s\n", text);
+	fprintf(stderr, "sendmail: %.*s\n", STR_ARG(text));
+	arena_done(&a);
 	return status;
 }
 

@@ -250,11 +250,11 @@ show_problems(struct cli *c, const struct json *doc)
 static size_t
 lines_of(const struct buf *b)
 {
-	struct str s = buf_str(b);
+	struct str s = buf_str(b), line;
 	size_t n = 0;
 
-	for (size_t i = 0; i < s.n; i++)
-		n += s.p[i] == '\n';
+	while (str_cut(&s, '\n', &line))
+		n += s.p != NULL;
 	return n;
 }
 
@@ -268,10 +268,10 @@ show(struct cli *c, const struct json *doc)
 	show_in(c, doc);
 	show_waits(c, doc);
 	show_out(c, doc);
-	size_t before = buf_len(&c->out), lines = lines_of(&c->out);
+	size_t before = buf_len(&c->out);
 	show_problems(c, doc);
 	struct str problems = arena_str(&c->arena, str_skip(buf_str(&c->out), before));
-	lines = lines_of(&c->out) + 3; /* a blank line, the table's head, the prompt */
+	size_t lines = lines_of(&c->out) + 3; /* a blank line, the table's head, the prompt */
 	buf_truncate(&c->out, before);
 	show_relays(c, doc, lines + 2 < screen ? screen - lines : 2);
 	buf_add(&c->out, problems);

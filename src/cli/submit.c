@@ -305,7 +305,7 @@ cli_submit_join(struct str server, struct fault *f)
 {
 	char piece[16 << 10], last = '\0';
 	bool more = true;
-	int fd;
+	int fd = -1;
 	enum rc rc = open_to(server, &fd, f);
 
 	if (rc != RC_OK)

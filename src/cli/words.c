@@ -198,15 +198,17 @@ void
 cli_words_size(struct buf *b, uint64_t bytes)
 {
 	static const char names[] = "KMGTPE";
-	double v = (double)bytes;
+	double v = (double)bytes / 1024;
 	size_t i = 0;
 
 	if (bytes < 1024) {
 		buf_addf(b, bytes == 1 ? "%llu byte" : "%llu bytes", (unsigned long long)bytes);
 		return;
 	}
-	for (v /= 1024; v >= 1023.5; v /= 1024)
+	while (v >= 1023.5) {
+		v /= 1024;
 		i++;
+	}
 	buf_addf(b, v < 9.95 ? "%.1f %cB" : "%.0f %cB", v, names[i]);
 }
 

@@ -39,6 +39,7 @@ add_header(struct curl_slist *list, const char *name, struct str value)
 {
 	struct buf line;
 
+	ASSERT(value.n == 0 || value.p != NULL);
 	buf_init(&line, 64 << 10);
 	buf_addf(&line, "%s: ", name);
 	for (size_t i = 0; i < value.n; i++) {

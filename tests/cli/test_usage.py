@@ -43,7 +43,7 @@ def test_every_command_explains_itself_with_an_example(noun, verb):
     (["relya", "list"], "did you mean posthouse relay?"),
     (["frobnicate"], "posthouse help lists all"),
     (["relay"], "wants one of: list, show, add"),
-    (["relay", "lits"], "did you mean posthouse relay list?"),
+    (["relay", "lsit"], "did you mean posthouse relay list?"),
     (["relay", "show"], "write: posthouse relay show NAME"),
     (["relay", "show", "a", "b"], '"b" is one word too many'),
     (["status", "--watsh"], "did you mean --watch?"),
