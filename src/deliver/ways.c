@@ -156,7 +156,8 @@ log_news(struct deliver *d, const struct relay_news *n)
 
 	snprintf(event, sizeof(event), "relay.%s", relay_news_name(n->kind));
 	log_event(level, &ctx, event, "%s%s%s%s%s", n->sender, n->sender[0] != '\0' ? ": " : "",
-	    n->why, n->remedy[0] != '\0' ? ". " : "", n->remedy);
+	    n->why[0] != '\0' ? n->why : "mail goes through it again",
+	    n->remedy[0] != '\0' ? " " : "", n->remedy);
 }
 
 void
