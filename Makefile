@@ -14,7 +14,7 @@ setup: ## install what is missing (Debian packages; asks for nothing)
 	@tools/setup
 
 build: $(BUILD)/build.ninja ## the program, at build/posthouse
-	@ninja -C $(BUILD)
+	@ninja -C $(BUILD) --quiet
 $(BUILD)/build.ninja:
 	@$(MESON) setup $(BUILD) > $(BUILD).log 2>&1 || { cat $(BUILD).log; rm -f $(BUILD).log; exit 1; }
 	@mv $(BUILD).log $(BUILD)/setup.log
