@@ -83,7 +83,7 @@ api_done(struct api_call *c)
 	bool is_json =
 	    c->request != NULL && str_starts(str_from(c->type), STR("application/json"));
 
-	if (is_json)
+	if (is_json && c->request != NULL) /* the watch asks without wanting an answer */
 		json_writer_done(&c->json);
 	if (!buf_is_ok(&c->out)) {
 		api_fail(c, RC_INVALID, "the answer is too large; ask for less with ?limit=");
