@@ -143,15 +143,33 @@ on_stalled(void *arg, const struct fault *why)
 static const struct listener_ops listener_ops = { .on_accept = on_accept,
 	.on_stalled = on_stalled };
 
+/* Sockets that are shared among loops could be shared with another program too, which would take
+ * half of the connections unseen: one that is not shared tells whether the address is free. */
+static enum rc
+check_free(const struct net_addr *at, struct fault *f)
+{
+	struct listener_opts alone = { 0 };
+	int fd;
+	enum rc rc = at->port != 0 ? listener_open(at, &alone, &fd, f) : RC_DONE;
+
+	if (rc == RC_OK)
+		close(fd);
+	return rc == RC_DONE ? RC_OK : rc;
+}
+
 /* One socket for each worker; with port 0 the first one's port serves for all. */
 static enum rc
 listen_at(struct daemon *d, struct net_addr *at, bool implicit_tls, struct fault *f)
 {
+	enum rc rc = check_free(at, f);
+
+	if (rc != RC_OK)
+		return rc;
 	for (size_t i = 0; i < d->n_workers; i++) {
 		struct worker *w = &d->workers[i];
 		struct listener_opts opts = { .is_shared = d->n_workers > 1 };
 		int fd;
-		enum rc rc = listener_open(at, &opts, &fd, f);
+		rc = listener_open(at, &opts, &fd, f);
 		if (rc != RC_OK)
 			return rc;
 		if (at->port == 0 && !listener_local_addr(fd, at)) {
