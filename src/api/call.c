@@ -80,8 +80,7 @@ void
 api_done(struct api_call *c)
 {
 	/* The api's own calls have nobody to answer and write nothing. */
-	bool is_json =
-	    c->request != NULL && str_starts(str_from(c->type), STR("application/json"));
+	bool is_json = c->request != NULL && str_starts(str_from(c->type), STR("application/json"));
 
 	if (is_json && c->request != NULL) /* the watch asks without wanting an answer */
 		json_writer_done(&c->json);
