@@ -24,6 +24,11 @@
 #define PAUSE_CLOGGED 2u
 
 #define HANDSHAKE_US  SECONDS(60)
+/* How long a client in the middle of a message has left to finish it, once the server drains. */
+#define DRAIN_US      SECONDS(20)
+/* Steps of one session in a turn of the loop, so that one that sends many commands at a time cannot
+ * keep the others waiting. */
+#define TURN_STEPS    64u
 
 enum wait { WAIT_NONE, WAIT_CLIENT, WAIT_OWNER, WAIT_TLS, WAIT_SLOW };
 
@@ -316,8 +321,17 @@ smtp_server_session_free(struct smtp_server_session **sp)
 void
 smtp_server_session_drain(struct smtp_server_session *s)
 {
-	if (is_in(s, DRAIN_STATES))
+	int64_t end = loop_now_us(s->server->loop) + DRAIN_US;
+
+	if (is_in(s, DRAIN_STATES)) {
 		smtp_server_reply_bye(s, SERVER_SAID_SHUTDOWN);
+		return;
+	}
+	if (s->state == SERVER_HANDSHAKE)
+		begin_wait(s, 0); /* nothing was said yet */
+	if (s->end_us > end)
+		s->end_us = end;
+	smtp_server_session_touch(s);
 }
 
 /* ---- turning ---- */
@@ -380,11 +394,16 @@ void
 smtp_server_session_run(struct smtp_server_session *s)
 {
 	enum server_step step = SERVER_MORE;
+	unsigned left = TURN_STEPS;
 
 	if (s->running)
 		return;
 	s->running = true;
 	while (step == SERVER_MORE) {
+		if (left-- == 0) {
+			loop_defer(s->server->loop, &s->task);
+			break;
+		}
 		if (conn_is_clogged(s->conn)) {
 			conn_pause(s->conn, PAUSE_CLOGGED);
 			break;

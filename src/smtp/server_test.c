@@ -469,6 +469,44 @@ draining_lets_content_finish(void **state)
 }
 
 static void
+draining_waits_for_content_only_so_long(void **state)
+{
+	(void)state;
+	begin();
+	begin_data();
+	smtp_server_drain(owner.server);
+	for (int i = 0; i < 19; i++) {
+		fake_wait(SECONDS(1));
+		send("x");
+		check_said("");
+	}
+	fake_wait(SECONDS(2));
+	check_said("421 ");
+	assert_int_equal(owner.messages, 0);
+	assert_int_equal(owner.drained, 1);
+}
+
+static void
+many_commands_at_once_are_answered_over_several_turns(void **state)
+{
+	const char *end;
+	size_t in_first_turn = 0, in_all = 0;
+
+	(void)state;
+	begin();
+	for (int i = 0; i < 1000; i++)
+		buf_add(&fake.conn->in, STR("NOOP\r\n"));
+	fake.conn->ops->on_data(fake.conn->arg);
+	for (end = buf_cstr(&fake.out); (end = strchr(end, '\n')) != NULL; end++)
+		in_first_turn++;
+	fake_turn();
+	for (end = buf_cstr(&fake.out); (end = strchr(end, '\n')) != NULL; end++)
+		in_all++;
+	assert_in_range(in_first_turn, 1, 100);
+	assert_int_equal(in_all, 1000);
+}
+
+static void
 draining_ends_idle_sessions_at_once(void **state)
 {
 	(void)state;
@@ -565,6 +603,8 @@ main(void)
 		TEST(tls_forgets_what_was_said_before),
 		TEST(bytes_behind_starttls_close),
 		TEST(draining_lets_content_finish),
+		TEST(draining_waits_for_content_only_so_long),
+		TEST(many_commands_at_once_are_answered_over_several_turns),
 		TEST(draining_ends_idle_sessions_at_once),
 		TEST(memory_that_runs_out_refuses_the_message),
 		TEST(a_dropped_session_says_nothing_more),
