@@ -95,7 +95,7 @@ worker_init(struct worker *w, struct daemon *d, struct fault *f)
 		.store = d->store,
 		.pool = d->pool,
 		.hostname = str_from(d->config.hostname),
-		.max_connections = d->config.max_connections / d->config.loops,
+		.max_connections = d->config.max_connections,
 		.max_connections_per_address = d->config.max_connections_per_address,
 		.max_hold_us = server.max_hold_us,
 		.on_drained = daemon_worker_drained,

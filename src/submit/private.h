@@ -3,7 +3,6 @@
 
 #include "base/check.h"
 #include "base/list.h"
-#include "base/map.h"
 #include "loop/mailbox.h"
 #include "loop/pool.h"
 #include "submit/submit.h"
@@ -26,9 +25,9 @@ struct submit {
 	struct loop_hook turn_end;
 	struct account_guard *guard;
 	struct password_cache *passwords;
-	struct map per_address; /* hash of an address -> its count, as a struct count */
 	size_t n_sessions;
 	size_t waiting;          /* operations and jobs that are out */
+	bool is_drained;         /* the server is; opts.on_drained is called when nothing waits */
 	struct confirm *confirm; /* keys of this turn */
 	uint64_t serial;         /* of queue ids */
 	uint64_t epoch;          /* random: makes queue ids unique for ever */
@@ -38,3 +37,5 @@ struct submit {
 void submit_on_acks(void *arg, struct mailbox_item *first);
 void submit_on_checked(void *arg, struct mailbox_item *first);
 void submit_flush_confirms(struct submit *s);
+/* submit.c */
+void submit_tell_drained(struct submit *s);

@@ -22,21 +22,16 @@
 #include "store/message.h"
 #include "store/op.h"
 #include "store/store.h"
+#include "submit/crowd.h"
 #include "submit/private.h"
 
 #define COUNT(what)  atomic_fetch_add_explicit(&submit_metrics()->what, 1, memory_order_relaxed)
 #define REFUSED(why) COUNT(refused[SUBMIT_REFUSED_##why])
-#define ADDRESS_HASH 0x5eed
 
 /* What the door hangs on a session. */
 struct door {
-	bool counted; /* in n_sessions and its address's count */
 	bool key_open;
 	uint8_t key[STORE_KEY_SIZE];
-};
-
-struct count {
-	size_t n;
 };
 
 /* An operation on its way through the writer, and whom to answer. */
@@ -94,22 +89,11 @@ peer_of(const struct smtp_server_facts *f)
 
 /* ---- connections ---- */
 
-static uint64_t
-address_key(const struct ip *ip)
+static void
+leave(const struct ip *peer)
 {
-	return str_hash(str_make((const char *)ip->b, sizeof(ip->b)), ADDRESS_HASH);
-}
-
-static struct count *
-count_of(struct submit *s, const struct ip *ip)
-{
-	struct count *c = map_get(&s->per_address, address_key(ip));
-
-	if (c == NULL) {
-		c = MEM_NEW(struct count);
-		map_put(&s->per_address, address_key(ip), c);
-	}
-	return c;
+	submit_crowd_remove(peer);
+	atomic_fetch_sub_explicit(&submit_metrics()->sessions, 1, memory_order_relaxed);
 }
 
 static void
@@ -118,25 +102,23 @@ on_connect(struct smtp_server_session *ss, struct smtp_server_ticket t, void *ar
 	struct submit *s = submit_of(arg);
 	const struct smtp_server_facts *f = smtp_server_session_facts(ss);
 	struct ip peer = peer_of(f);
-	struct count *c = count_of(s, &peer);
-	bool full = s->opts.max_connections != 0 && s->n_sessions >= s->opts.max_connections;
+	size_t of_peer = submit_crowd_add(&peer);
+	size_t of_all = COUNT(sessions) + 1;
+	bool full = s->opts.max_connections != 0 && of_all > s->opts.max_connections;
 	bool many = !f->trusted && s->opts.max_connections_per_address != 0 &&
-		    c->n >= s->opts.max_connections_per_address;
+		    of_peer > s->opts.max_connections_per_address;
 
 	COUNT(connections);
-	struct door *door = MEM_NEW(struct door);
-	smtp_server_session_set_data(ss, door);
-	door->counted = true;
-	c->n++;
-	s->n_sessions++;
-	atomic_fetch_add_explicit(&submit_metrics()->sessions, 1, memory_order_relaxed);
 	if (full || many) {
+		leave(&peer); /* at once: it may take its time to hang up */
 		REFUSED(CONNECTION);
 		answer(ss, t, 421, SMTP_ENHANCED(4, 7, 0),
 		    full ? STR("Too many connections just now, try again later")
 			 : STR("Too many connections from your address, close some first"));
 		return;
 	}
+	smtp_server_session_set_data(ss, MEM_NEW(struct door));
+	s->n_sessions++;
 	smtp_server_answer(smtp_server_session_server(ss), t, NULL);
 }
 
@@ -181,15 +163,10 @@ on_closed(struct smtp_server_session *ss, void *arg)
 	const struct smtp_server_facts *f = smtp_server_session_facts(ss);
 
 	if (door == NULL)
-		return;
+		return; /* it was turned away */
 	struct ip peer = peer_of(f);
-	struct count *c = count_of(s, &peer);
-	if (--c->n == 0) {
-		map_remove(&s->per_address, address_key(&peer));
-		free(c);
-	}
+	leave(&peer);
 	s->n_sessions--;
-	atomic_fetch_sub_explicit(&submit_metrics()->sessions, 1, memory_order_relaxed);
 	smtp_server_session_set_data(ss, NULL);
 	free(door);
 }
@@ -200,8 +177,9 @@ on_drained(struct smtp_server *server, void *arg)
 	struct submit *s = submit_of(arg);
 
 	(void)server;
-	if (s->opts.on_drained != NULL)
-		s->opts.on_drained(s->opts.arg);
+	submit_flush_confirms(s);
+	s->is_drained = true;
+	submit_tell_drained(s);
 }
 
 /* ---- logins ---- */
@@ -325,6 +303,7 @@ submit_on_checked(void *arg, struct mailbox_item *item)
 		free(j);
 		item = next;
 	}
+	submit_tell_drained(s);
 }
 
 static void
@@ -591,6 +570,7 @@ submit_on_acks(void *arg, struct mailbox_item *item)
 		}
 		item = next;
 	}
+	submit_tell_drained(s);
 }
 
 const struct smtp_server_ops *

@@ -68,8 +68,6 @@ void
 submit_free(struct submit **sp)
 {
 	struct submit *s = *sp;
-	size_t at = 0;
-	void *count;
 
 	if (s == NULL)
 		return;
@@ -81,9 +79,6 @@ submit_free(struct submit **sp)
 	mailbox_free(&s->checked);
 	account_guard_free(&s->guard);
 	password_cache_free(&s->passwords);
-	while ((count = map_next(&s->per_address, &at, NULL)) != NULL)
-		free(count);
-	map_done(&s->per_address);
 	relay_book_unref(&s->relays);
 	account_book_unref(&s->accounts);
 	free(s->hostname);
@@ -101,6 +96,18 @@ submit_set_books(struct submit *s, struct relay_book *relays, struct account_boo
 	s->accounts = account_book_ref(accounts);
 	relay_book_unref(&old_relays);
 	account_book_unref(&old_accounts);
+}
+
+/* Drained is more than the server's last session gone: answers of writer and pool are still on
+ * their way, and what waits for them must not be freed before. */
+void
+submit_tell_drained(struct submit *s)
+{
+	if (!s->is_drained || s->waiting != 0)
+		return;
+	s->is_drained = false;
+	if (s->opts.on_drained != NULL)
+		s->opts.on_drained(s->opts.arg);
 }
 
 bool

@@ -30,10 +30,12 @@ struct submit_opts {
 	struct store *store;
 	struct pool *pool;                  /* for passwords that take long to check */
 	struct str hostname;                /* copied */
-	size_t max_connections;             /* of this loop; 0: no limit */
-	size_t max_connections_per_address; /* outside trusted networks; 0: no limit */
+	size_t max_connections;             /* of all loops together; 0: no limit */
+	size_t max_connections_per_address; /* likewise, outside trusted networks; 0: no limit */
 	int64_t max_hold_us;                /* how far ahead mail may be scheduled */
-	void (*on_drained)(void *arg); /* the server was drained and its last session is gone */
+	/* The server was drained, its last session is gone, and nothing waits for writer or pool.
+	 */
+	void (*on_drained)(void *arg);
 	void *arg;
 };
 
