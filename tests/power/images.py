@@ -12,12 +12,10 @@ image of the data directory for a moment of the run. On each image Posthouse mus
 """
 import argparse
 import collections
-import glob
 import os
 import random
 import re
 import shutil
-import subprocess
 import sys
 import tempfile
 import threading
@@ -26,32 +24,13 @@ import time
 here = os.path.dirname(os.path.abspath(__file__))
 sys.path[:0] = [here, os.path.join(here, "..")]
 import disk_model  # noqa: E402
-from rig import Books, Refused, Service, Sink, Smtp, Unheard, scratch  # noqa: E402
-
-
-def build_recorder(directory):
-    """The preload library, or None where there is no compiler."""
-    out = os.path.join(directory, "recorder.so")
-    cc = os.environ.get("CC") or shutil.which("gcc") or shutil.which("clang")
-    if cc is None:
-        return None
-    subprocess.run([cc, "-O1", "-g", "-fPIC", "-shared", "-std=gnu2x", "-o", out,
-                    os.path.join(here, "recorder.c"), "-ldl", "-lpthread"], check=True)
-    return out
-
-
-def recorder_env(library, data, log=None, sync_delay_ms=0):
-    env = {"LD_PRELOAD": library, "RECORDER_ROOT": os.path.abspath(data),
-           "RECORDER_SYNC_DELAY_MS": str(sync_delay_ms)}
-    if log:
-        env["RECORDER_LOG"] = log
-    return env
+from rig import Books, Refused, Service, Sink, Smtp, Unheard, preload, scratch  # noqa: E402
 
 
 class Run:
     """A recorded run: the base it began with, its log, what clients and sink have seen."""
 
-    def __init__(self, directory, library, seed, seconds):
+    def __init__(self, directory, seed, seconds):
         self.directory = directory
         self.seed = seed
         self.letters = {}  # public id: (Message-ID, recipients, body)
@@ -62,7 +41,7 @@ class Run:
         self.sink = Sink(directory, "--delay", "dot=25", name="first", keep=True)
         self.service = Service(directory, "--min-free-disk", "16M")
         self._set_up()
-        self.service.env = recorder_env(library, self.service.data, self.log)
+        self.service.env = preload(directory, self.service.data, log=self.log)
         self._load(seconds)
         self.sink.stop()
 
@@ -239,14 +218,14 @@ class Cuts:
                 self.complain("%s: the content of %s has changed" % (name, mid))
 
 
-def first_starts(directory, library, n, seed, say):
+def first_starts(directory, n, seed, say):
     """Cuts in a first start: whatever is left, the next start must do."""
     place = os.path.join(directory, "virgin")
     os.mkdir(place)
     service = Service(place)
     os.mkdir(service.data, 0o700)
     log = os.path.join(place, "recording")
-    service.env = recorder_env(library, service.data, log)
+    service.env = preload(directory, service.data, log=log)
     with service:
         service.stop()
     records = disk_model.read_log("%s.%d" % (log, service.child.pid))
@@ -274,11 +253,8 @@ def first_starts(directory, library, n, seed, say):
 
 def check(directory, images, seed, seconds, say):
     """What is wrong, in words."""
-    library = build_recorder(directory)
-    if library is None:
-        return None
-    wrong = first_starts(directory, library, images // 3, seed, say)
-    run = Run(directory, library, seed, seconds)
+    wrong = first_starts(directory, images // 3, seed, say)
+    run = Run(directory, seed, seconds)
     say("recorded: %d accepted, %d at the sink" % (len(run.letters), len(run.sink.lines())))
     cuts = Cuts(run, images, seed, say)
     cuts.go()
@@ -307,7 +283,7 @@ def main():
         if wrong:
             say("%d violations; first: %s" % (len(wrong), wrong[0]))
             sys.exit(1)
-    say("skipped: there is no C compiler" if wrong is None else "every image started and kept its promises")
+    say("every image started and kept its promises")
 
 
 if __name__ == "__main__":

@@ -1,27 +1,29 @@
 /* Preloaded into the service: records, in order, what it does to the files of one directory.
  *
- * Every call that changes a file or a directory below $RECORDER_ROOT goes into the log
- *$RECORDER_LOG when it has succeeded; every sync when it begins and when it has ended, since it
- *covers what was written before it began. So do replies that promise to keep a message ("Kept as"):
- *images.py cuts the power there and knows what had been promised. One lock covers call and record,
- *except around syncs, which may overlap with others' writes as they do without the recorder. With
- *$RECORDER_SYNC_DELAY_MS every sync takes so much longer: a slow disk. Without $RECORDER_LOG
- *nothing is recorded.
+ * Every call that changes a file or a directory below $RECORDER_ROOT goes into the log when it has
+ * succeeded; every sync when it begins and when it has ended, since it covers what was written
+ * before it began. So do replies that promise to keep a message ("Kept as"): images.py cuts the
+ * power there and knows what had been promised. One lock covers call and record, except around
+ * syncs, which may overlap with others' writes as they do without the recorder. Without
+ * $RECORDER_LOG nothing is recorded.
  *
- * Changes through mmap and stdio are not seen. Posthouse changes nothing that matters in these ways
- * (SQLite maps only its -shm file, which is no part of what survives).
+ * $RECORDER_CONTROL is a file of two numbers (struct control) that a test may change at any time:
+ * the error with which every change is refused, such as EROFS, and how much longer a sync takes.
+ *
+ * Changes through mmap and stdio are not seen. Posthouse changes nothing that matters in these
+ * ways (SQLite maps only its -shm file, which is no part of what survives).
  *
  * Each process writes a log of its own, $RECORDER_LOG.PID; the last record of one that was killed
- *may be cut off. A record is this header and `bytes` bytes. `handle` numbers the openings of files,
- *not the files; names are relative to the root. All in the machine's byte order:
+ * may be cut off. A record is a header (struct record) and `bytes` bytes, in the machine's byte
+ * order. `handle` numbers the openings of files, not the files; names are relative to the root.
  *
  *	OPEN       name; a = flags of open(2), b = 1 if it made the file
  *	WRITE      what was written at offset a
  *	SIZE       a = the new size (ftruncate)
  *	RESERVE    a = the size it has at least now (fallocate)
  *	SYNC_BEGIN, SYNC_END   handle
- *	MKDIR, UNLINK   name
- *	RENAME, LINK    old name, NUL, new name
+ *	MKDIR, UNLINK          name
+ *	RENAME, LINK           old name, NUL, new name
  *	REPLY      the promise, recorded before it is sent */
 #define _GNU_SOURCE
 #include <dlfcn.h>
@@ -34,6 +36,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/uio.h>
@@ -61,15 +64,21 @@ struct record {
 	uint64_t bytes;
 };
 
-#define FDS    65536
 /* Of one write; one less than the system takes, for the header of the record. */
 #define PIECES 1023
+#define FDS    65536
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static int log_fd = -1;
 static char root[4096];
 static size_t root_n;
-static long sync_delay_ms;
+/* Mapped from a file; without one, all is well. */
+struct control {
+	int32_t error;
+	int32_t sync_delay_ms;
+};
+static const struct control all_well;
+static const volatile struct control *control = &all_well;
 static uint64_t handles[FDS]; /* of descriptors below the root; 0: not ours */
 static uint64_t next_handle = 1;
 
@@ -113,7 +122,7 @@ __attribute__((constructor)) static void
 begin(void)
 {
 	const char *r = getenv("RECORDER_ROOT"), *l = getenv("RECORDER_LOG");
-	const char *d = getenv("RECORDER_SYNC_DELAY_MS");
+	const char *c = getenv("RECORDER_CONTROL");
 	char name[4200];
 
 	REAL(int, open, const char *, int, ...);
@@ -121,11 +130,26 @@ begin(void)
 		return;
 	snprintf(root, sizeof(root), "%s", r);
 	root_n = strlen(root);
-	sync_delay_ms = d != NULL ? atol(d) : 0;
+	int fd = c != NULL ? real_open(c, O_RDONLY | O_CLOEXEC) : -1;
+	if (fd >= 0) {
+		void *p = mmap(NULL, sizeof(struct control), PROT_READ, MAP_SHARED, fd, 0);
+		control = p != MAP_FAILED ? p : &all_well;
+	}
 	if (l != NULL) {
 		snprintf(name, sizeof(name), "%s.%d", l, (int)getpid());
 		log_fd = real_open(name, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
 	}
+}
+
+/* Whether a change is refused now; sets errno. */
+static bool
+is_refused(void)
+{
+	int error = control->error;
+
+	if (error != 0)
+		errno = error;
+	return error != 0;
 }
 
 /* ---- names ---- */
@@ -180,6 +204,8 @@ open_at(int dir_fd, const char *path, int flags, mode_t mode)
 			__atomic_store_n(&handles[fd], 0, __ATOMIC_RELEASE);
 		return fd;
 	}
+	if ((flags & (O_CREAT | O_TRUNC)) != 0 && is_refused())
+		return -1;
 	pthread_mutex_lock(&lock);
 	bool made = (flags & O_CREAT) != 0 && fstatat(dir_fd, path, &st, 0) != 0;
 	int fd = real_openat(dir_fd, path, flags, mode);
@@ -309,6 +335,8 @@ write_at(int fd, const struct iovec *iov, int n_iov, off_t at)
 
 	if (handle == 0)
 		return real_pwritev(fd, iov, n_iov, at);
+	if (is_refused())
+		return -1;
 	if (n_iov > PIECES)
 		n_iov = PIECES; /* a short write; the caller goes on */
 	pthread_mutex_lock(&lock);
@@ -358,6 +386,8 @@ write_here(int fd, const struct iovec *iov, int n_iov)
 
 	if (handle == 0)
 		return real_writev(fd, iov, n_iov);
+	if (is_refused())
+		return -1;
 	if (n_iov > PIECES)
 		n_iov = PIECES;
 	pthread_mutex_lock(&lock);
@@ -395,6 +425,8 @@ set_size(int fd, off_t size)
 
 	if (handle == 0)
 		return real_ftruncate(fd, size);
+	if (is_refused())
+		return -1;
 	pthread_mutex_lock(&lock);
 	int rc = real_ftruncate(fd, size);
 	int error = errno;
@@ -425,6 +457,8 @@ reserve(int fd, int mode, off_t at, off_t n)
 
 	if (handle == 0)
 		return real_fallocate(fd, mode, at, n);
+	if (is_refused())
+		return -1;
 	pthread_mutex_lock(&lock);
 	int rc = real_fallocate(fd, mode, at, n);
 	int error = errno;
@@ -465,14 +499,15 @@ static int
 sync_by(int (*real)(int), int fd)
 {
 	uint64_t handle = handle_of(fd);
-	struct timespec wait = { sync_delay_ms / 1000, sync_delay_ms % 1000 * 1000000 };
+	long delay_ms = control->sync_delay_ms;
+	struct timespec wait = { delay_ms / 1000, delay_ms % 1000 * 1000000 };
 
 	if (handle == 0)
 		return real(fd);
 	pthread_mutex_lock(&lock);
 	note(SYNC_BEGIN, handle, 0, 0, NULL, 0);
 	pthread_mutex_unlock(&lock);
-	if (sync_delay_ms > 0)
+	if (delay_ms > 0)
 		nanosleep(&wait, NULL);
 	int rc = real(fd);
 	int error = errno;

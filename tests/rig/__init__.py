@@ -5,8 +5,10 @@ Every child has free ports and a directory of its own; only children that were s
 ended here."""
 from .api import Api, ApiError, NoService
 from .books import Books, STATES
-from .process import Child, Service, Sink, free_port, listens, program, scratch
+from .load import Load, all_arrived
+from .process import Child, Service, Sink, end_children, free_port, listens, program, scratch
+from .preload import preload
 from .smtp import Refused, Smtp, Unheard
 
-__all__ = ["Api", "ApiError", "NoService", "Books", "STATES", "Child", "Service", "Sink", "Refused",
-           "Smtp", "Unheard", "free_port", "listens", "program", "scratch"]
+__all__ = ["Api", "ApiError", "NoService", "Books", "STATES", "Load", "all_arrived", "Child", "Service", "Sink",
+           "Refused", "Smtp", "Unheard", "end_children", "free_port", "listens", "preload", "program", "scratch"]

@@ -15,7 +15,8 @@ _running = set()
 
 
 @atexit.register
-def _end_all():
+def end_children():
+    """Kills what was started here and still runs."""
     for child in list(_running):
         child.kill()
 
