@@ -79,10 +79,10 @@ send(struct api_call *c)
 void
 api_done(struct api_call *c)
 {
-	/* The api's own calls have nobody to answer and write nothing. */
+	/* The watch asks without wanting an answer, and writes none. */
 	bool is_json = c->request != NULL && str_starts(str_from(c->type), STR("application/json"));
 
-	if (is_json && c->request != NULL) /* the watch asks without wanting an answer */
+	if (is_json)
 		json_writer_done(&c->json);
 	if (!buf_is_ok(&c->out)) {
 		api_fail(c, RC_INVALID, "the answer is too large; ask for less with ?limit=");
