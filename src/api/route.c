@@ -212,16 +212,13 @@ judge(struct api_call *c, struct store_tx *tx, struct fault *f)
 	struct route_task *t = c->data;
 	AUTO(relay_book_unref) struct relay_book *book = NULL;
 	enum rc rc = api_books_read(store_tx_reader(tx), &book, NULL, f);
-	struct relay_decision to;
+	struct api_move move = { .to = book };
 
-	if (rc != RC_OK)
+	if (rc == RC_OK)
+		rc = api_groups_moved(c, store_tx_reader(tx), &t->groups, &move, f);
+	if (rc != RC_OK || !move.is_any)
 		return rc;
-	const struct api_group *g = api_groups_moved(&t->groups, book);
-	if (g == NULL)
-		return RC_OK;
-	bool goes =
-	    relay_book_route_key(book, g->key, &to) == RC_OK && to.refusal == RELAY_REFUSAL_NONE;
-	const struct relay_row *relay = goes ? relay_book_relay(book, to.relay) : NULL;
+	const struct relay_row *relay = relay_book_relay(book, move.where.relay);
 	if (relay == NULL)
 		return fault_set(f, RC_DENIED,
 		    "mail that waits would be left without a route; let it go out first, or hold it with 'posthouse queue hold all'");

@@ -7,6 +7,7 @@
 
 #include "base/map.h"
 #include "deliver/deliver.h"
+#include "mail/address.h"
 #include "queue/queue.h"
 #include "store/query_queue.h"
 
@@ -174,20 +175,65 @@ api_groups_wait_for(const struct api_groups *g, struct relay_id relay)
 	return false;
 }
 
-const struct api_group *
-api_groups_moved(const struct api_groups *g, const struct relay_book *to)
+/* Recipients of a split group that are looked at one by one. */
+#define SPLIT_MAX 500
+
+static bool
+moves(const struct api_group *g, const struct relay_decision *now, struct api_move *m)
+{
+	if (ID_EQ(now->version, g->where.version))
+		return false;
+	m->is_any = true;
+	m->where = *now;
+	return true;
+}
+
+/* Each recipient by itself, since the group's key does not tell them apart under the new book. */
+static enum rc
+look_into(struct api_call *c, struct store_reader *r, const struct api_group *g, struct api_move *m,
+    struct fault *f)
+{
+	struct store_queue_list q = { .filter = { .group = g->id }, .max = SPLIT_MAX };
+	struct mail_addr sender, rcpt;
+	struct relay_decision now;
+	const char *why;
+	enum rc rc = store_query_queue(r, &q, &c->arena, f);
+
+	for (uint32_t i = 0; rc == RC_OK && i < q.n; i++) {
+		const struct store_queue_row *row = &q.rows[i];
+		if (mail_addr_parse(row->sender, MAIL_ADDR_UTF8, &c->arena, &sender, &why) !=
+			RC_OK ||
+		    mail_addr_parse(row->rcpt.address, MAIL_ADDR_UTF8 | MAIL_ADDR_POSTMASTER,
+			&c->arena, &rcpt, &why) != RC_OK)
+			continue;
+		relay_book_route(
+		    m->to, row->rcpt.account, &sender, rcpt.domain_ascii, row->rcpt.lane, &now);
+		if (moves(g, &now, m))
+			return RC_OK;
+	}
+	if (rc == RC_OK && !q.end && relay_book_route_key(m->to, g->key, &m->where) == RC_OK)
+		m->is_any = true;
+	return rc;
+}
+
+enum rc
+api_groups_moved(struct api_call *c, struct store_reader *r, const struct api_groups *g,
+    struct api_move *m, struct fault *f)
 {
 	struct relay_decision now;
+	enum rc rc = RC_OK;
 
-	for (size_t i = 0; i < g->n; i++) {
+	m->is_any = false;
+	for (size_t i = 0; rc == RC_OK && !m->is_any && i < g->n; i++) {
 		const struct api_group *group = &g->v[i];
 		if (group->where.refusal != RELAY_REFUSAL_NONE)
 			continue;
-		if (relay_book_route_key(to, group->key, &now) != RC_OK ||
-		    !ID_EQ(now.version, group->where.version))
-			return group;
+		if (relay_book_splits(c->relays, m->to, group->key))
+			rc = look_into(c, r, group, m, f);
+		else if (relay_book_route_key(m->to, group->key, &now) == RC_OK)
+			(void)moves(group, &now, m);
 	}
-	return NULL;
+	return rc;
 }
 
 /* ---- display ---- */

@@ -53,9 +53,18 @@ enum rc api_groups_read(
     struct api_call *c, struct store_reader *r, struct api_groups *out, struct fault *f);
 /* Whether anything waits for `relay` under the present routes. */
 bool api_groups_wait_for(const struct api_groups *g, struct relay_id relay);
-/* Whether `to` would send anything that waits through another version than the present book does;
- * the first such group, or NULL. What has no route at present is not moved by getting one. */
-const struct api_group *api_groups_moved(const struct api_groups *g, const struct relay_book *to);
+/* Whether m->to would send anything that waits through another version than the present book does,
+ * or through none; m->where is the first such decision. What has no route at present is not moved
+ * by getting one. `r` is asked for the recipients of groups that m->to splits; where there are too
+ * many to look at, one is taken to move. */
+struct api_move {
+	const struct relay_book *to;
+	/* results */
+	bool is_any;
+	struct relay_decision where;
+};
+enum rc api_groups_moved(struct api_call *c, struct store_reader *r, const struct api_groups *g,
+    struct api_move *m, struct fault *f);
 
 /* Writes the state of one relay version as members of an open object. */
 void api_put_way(struct api_call *c, const struct relay_version_row *row);
