@@ -10,8 +10,6 @@
 #include "crypto/token.h"
 #include "deliver/deliver.h"
 #include "relay/book.h"
-#include "relay/desk.h"
-#include "store/config_relay.h"
 #include "store/metrics.h"
 #include "store/reader.h"
 
@@ -108,22 +106,6 @@ api_free(struct api **ap)
 	arena_done(&a->arena);
 	a->magic = 0;
 	free(a);
-}
-
-enum rc
-api_restore_pauses(struct store_reader *r, struct relay_desk *desk, int64_t now_us, struct fault *f)
-{
-	AUTO(arena_done) struct arena arena = { 0 };
-	struct store_relay_row *rows;
-	uint32_t n;
-	enum rc rc = store_config_relay_list(r, &arena, &rows, &n, f);
-
-	if (rc != RC_OK)
-		return rc;
-	for (uint32_t i = 0; i < n; i++)
-		if (str_eq(rows[i].state, STR("paused")))
-			relay_desk_pause(desk, rows[i].version, rows[i].state_why, now_us);
-	return RC_OK;
 }
 
 /* ---- who ---- */

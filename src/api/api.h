@@ -25,10 +25,8 @@ struct http_request;
 struct loop;
 struct pool;
 struct relay_book;
-struct relay_desk;
 struct seal_key;
 struct store;
-struct store_reader;
 struct submit;
 
 struct api_listener {
@@ -72,8 +70,3 @@ void api_free(struct api **a);
 /* For struct http_server_opts, with the api as arg. */
 void api_on_head(void *arg, struct http_request *r);
 void api_on_request(void *arg, struct http_request *r);
-
-/* Pauses in `desk` what people have paused, as the store remembers it. At start, before the
- * dispatcher runs. */
-enum rc api_restore_pauses(
-    struct store_reader *r, struct relay_desk *desk, int64_t now_us, struct fault *f);

@@ -85,8 +85,7 @@ api_done(struct api_call *c)
 	if (is_json)
 		json_writer_done(&c->json);
 	if (!buf_is_ok(&c->out)) {
-		api_fail(
-		    c, RC_INVALID, "the answer is too large; ask for less with ?limit=");
+		api_fail(c, RC_INVALID, "the answer is too large; ask for less with ?limit=");
 		return;
 	}
 	if (buf_len(&c->out) != 0 && is_json)

@@ -1,6 +1,8 @@
 /* One function for each kind of trouble; each looks at facts that were gathered before. */
 #include "api/problems.h"
 
+#include "api/words.h"
+
 #include <stdatomic.h>
 
 #include "account/book.h"
@@ -56,8 +58,8 @@ look_at_relays(struct api_call *c, struct api_problems *p)
 			      .p
 			: "look at 'posthouse relay show' and the server's own log";
 		add(c, p, arena_strf(&c->arena, "relay:%.*s", STR_ARG(relay->name)).p,
-		    arena_strf(&c->arena, "relay %.*s is %s%s%s; its mail waits",
-			STR_ARG(relay->name), s->word, s->why[0] != '\0' ? ": " : "", s->why),
+		    arena_strf(&c->arena, "relay %.*s %s%s%s; its mail waits", STR_ARG(relay->name),
+			api_words_state(s), s->why[0] != '\0' ? ": " : "", s->why),
 		    s->remedy[0] != '\0' && !s->paused_by_hand ? s->remedy : resume, s->since_us);
 	}
 }

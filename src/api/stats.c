@@ -42,11 +42,10 @@ read_question(struct api_call *c, struct stat_question *q, struct fault *f)
 	return RC_OK;
 }
 
-/* One line of the answer: rows of the same time, version and stream. */
+/* One line of the answer: rows of the same time and version. */
 struct stat_sum {
 	int64_t bucket;
 	struct version_id version;
-	enum stream lane;
 	uint64_t by_state[STORE_STATE_COUNT];
 	uint64_t refused[RELAY_BLAME_COUNT];
 };
@@ -62,10 +61,9 @@ put_sum(struct api_call *c, const struct api_relay_rows *rows, const struct stat
 		if (ID_EQ(rows->relays[i].id, v->relay))
 			relay = rows->relays[i].name;
 	json_writer_object(w);
-	api_put_time(w, "from", HOURS(s->bucket));
+	api_put_time(w, "at", HOURS(s->bucket));
 	api_put_text(w, "relay", relay);
 	json_writer_put_uint(w, "version", v != NULL ? v->number : 0);
-	json_writer_put_str(w, "stream", str_from(mail_stream_name(s->lane)));
 	json_writer_put_uint(w, "sent", s->by_state[STORE_SENT]);
 	json_writer_put_uint(w, "deferred", s->by_state[STORE_QUEUED]);
 	json_writer_put_uint(w, "bounced", s->by_state[STORE_BOUNCED]);
@@ -73,6 +71,8 @@ put_sum(struct api_call *c, const struct api_relay_rows *rows, const struct stat
 	json_writer_put_uint(w, "failed", s->by_state[STORE_FAILED]);
 	json_writer_put_uint(w, "in_doubt", s->by_state[STORE_IN_DOUBT]);
 	json_writer_put_uint(w, "unknown", s->by_state[STORE_UNKNOWN]);
+	json_writer_put_uint(w, "other",
+	    s->by_state[STORE_EXPIRED] + s->by_state[STORE_FAILED] + s->by_state[STORE_UNKNOWN]);
 	json_writer_put_object(w, "refused");
 	for (unsigned i = 0; i < RELAY_BLAME_COUNT; i++)
 		if (s->refused[i] != 0)
@@ -82,15 +82,14 @@ put_sum(struct api_call *c, const struct api_relay_rows *rows, const struct stat
 	json_writer_end(w);
 }
 
-/* Rows of one day come by the hour; the sums of a bucket are few (versions times streams). */
+/* Rows of one day come by the hour; the sums of a bucket are as few as versions. */
 static struct stat_sum *
 sum_of(struct stat_sum *sums, size_t *n, int64_t bucket, const struct store_stat_row *row)
 {
 	for (size_t i = *n; i-- > 0 && sums[i].bucket == bucket;)
-		if (ID_EQ(sums[i].version, row->version) && sums[i].lane == row->lane)
+		if (ID_EQ(sums[i].version, row->version))
 			return &sums[i];
-	sums[*n] =
-	    (struct stat_sum){ .bucket = bucket, .version = row->version, .lane = row->lane };
+	sums[*n] = (struct stat_sum){ .bucket = bucket, .version = row->version };
 	return &sums[(*n)++];
 }
 

@@ -62,14 +62,35 @@ say_no_way(struct buf *b, const struct api_words *w)
 	return true;
 }
 
+const char *
+api_words_state(const struct relay_status *s)
+{
+	static const struct {
+		const char *word, *phrase;
+	} rows[] = {
+		{ "trying", "is being tried again" },
+		{ "failing", "is failing" },
+		{ "login refused", "does not take our login" },
+		{ "paused", "is paused" },
+		{ "slowed", "asks for less mail" },
+		{ "quota", "has used up its daily quota" },
+	};
+
+	if (s->paused_by_hand)
+		return "is paused by hand";
+	for (size_t i = 0; i < COUNT_OF(rows); i++)
+		if (str_eq(str_from(rows[i].word), str_from(s->word)))
+			return rows[i].phrase;
+	return "is not usable";
+}
+
 static bool
 say_closed(struct buf *b, const struct api_words *w)
 {
 	if (w->way == NULL || w->way->status.usable)
 		return false;
 	const struct relay_status *s = &w->way->status;
-	buf_addf(b, "Waiting: relay %.*s is %s", STR_ARG(w->relay),
-	    s->paused_by_hand ? "paused by hand" : s->word);
+	buf_addf(b, "Waiting: relay %.*s %s", STR_ARG(w->relay), api_words_state(s));
 	if (s->since_us != 0)
 		say_time(b, w, " since ", s->since_us);
 	if (s->why[0] != '\0')

@@ -3,6 +3,7 @@
 
 #include "api/private.h"
 #include "relay/book.h"
+#include "relay/desk.h"
 #include "store/query_message.h"
 
 struct api_way;
@@ -23,3 +24,6 @@ struct api_words {
 void api_words_add(struct buf *b, const struct api_words *w);
 /* "12:03" on the day of `now_us`, else "2026-11-22 12:03"; UTC. */
 void api_words_time(struct buf *b, int64_t at_us, int64_t now_us);
+/* What a relay that is not well does, such as "is paused by hand" or "has used up its daily quota".
+ */
+const char *api_words_state(const struct relay_status *s);
