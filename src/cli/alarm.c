@@ -4,7 +4,14 @@
 #include "cli/private.h"
 #include "codec/json_writer.h"
 
-static const char *const kinds[] = { "mail", "command", "url" };
+static const struct {
+	const char *name;
+	const char *done; /* with the target in it */
+} kinds[] = {
+	{ "mail", "A message goes to %s when something is wrong, and when it is over." },
+	{ "command", "\"%s\" runs when something is wrong, and when it is over." },
+	{ "url", "The text is posted to %s when something is wrong, and when it is over." },
+};
 
 static int
 run_list(struct cli *c)
@@ -36,33 +43,43 @@ run_list(struct cli *c)
 	return CLI_DONE;
 }
 
+/* `text` with `value` for its %s. */
+static struct str
+put_into(struct cli *c, const char *text, const char *value)
+{
+	struct str all = str_from(text);
+	size_t at = str_find_str(all, STR("%s"));
+
+	return arena_strf(&c->arena, "%.*s%s%.*s", STR_ARG(str_sub(all, 0, at)), value,
+	    STR_ARG(str_skip(all, at + 2)));
+}
+
 static int
 run_add(struct cli *c)
 {
-	const char *kind = NULL;
+	const char *target = NULL;
+	struct str done = { 0 };
 	struct json_writer w;
 	struct buf body;
 	size_t n = 0;
 
-	for (size_t i = 0; i < COUNT_OF(kinds); i++) {
-		if (!cli_option_is_given(&c->args, kinds[i]))
-			continue;
-		kind = kinds[i];
-		n++;
-	}
-	if (n != 1)
-		return cli_screen_fail(
-		    CLI_USAGE, "give one of --mail ADDRESS, --command COMMAND and --url URL");
-	const char *target = cli_option_get(&c->args, kind);
 	buf_init(&body, 1 << 20);
 	json_writer_init(&w, &body);
 	json_writer_object(&w);
-	json_writer_put_str(&w, "kind", str_from(kind));
-	json_writer_put_str(&w, "target", str_from(target));
+	for (size_t i = 0; i < COUNT_OF(kinds); i++) {
+		target = cli_option_get(&c->args, kinds[i].name);
+		if (target == NULL || n++ != 0)
+			continue;
+		json_writer_put_str(&w, "kind", str_from(kinds[i].name));
+		json_writer_put_str(&w, "target", str_from(target));
+		done = put_into(c, kinds[i].done, target);
+	}
 	json_writer_end(&w);
 	json_writer_done(&w);
-	int status = cli_call_change(c, "POST", STR("/alarms"), buf_str(&body),
-	    "%s is told by %s when something is wrong. Try it: posthouse alarm test", target, kind);
+	int status = n == 1 ? cli_call_change(c, "POST", STR("/alarms"), buf_str(&body),
+				  "%.*s Try it: posthouse alarm test", STR_ARG(done))
+			    : cli_screen_fail(CLI_USAGE,
+				  "give one of --mail ADDRESS, --command COMMAND and --url URL");
 	buf_done(&body);
 	return status;
 }

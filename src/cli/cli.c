@@ -106,11 +106,40 @@ first_of(const char *a, const char *b, const char *c)
 	return b != NULL && b[0] != '\0' ? b : c;
 }
 
+/* The value of a general option; `alarm add` has a --url of its own. */
+static const char *
+general(const struct cli *c, const char *name)
+{
+	for (size_t i = 0; i < c->args.n_given; i++) {
+		const struct cli_given *g = &c->args.given[i];
+		for (const struct cli_option *o = cli_option_general; o->name != NULL; o++) {
+			if (g->option == o && strcmp(o->name, name) == 0)
+				return g->value;
+		}
+	}
+	return NULL;
+}
+
+/* A data directory on the command line wins over a URL in the environment. */
+static void
+find_service(struct cli *c)
+{
+	const char *data = general(c, "data");
+
+	c->data = first_of(data, getenv("POSTHOUSE_DATA"), "./posthouse-data");
+	c->url = general(c, "url");
+	if (c->url == NULL && data == NULL)
+		c->url = first_of(NULL, getenv("POSTHOUSE_URL"), NULL);
+	c->key = first_of(general(c, "key"), getenv("POSTHOUSE_KEY"), NULL);
+}
+
 /* Reads the options and runs the command. */
 static int
 run(struct cli *c, int argc, char **argv)
 {
-	const struct cli_option *const lists[] = { cli_option_general, c->command->options, NULL };
+	static const struct cli_option none[] = { { NULL, NULL, NULL, false } };
+	const struct cli_option *own = c->command->options != NULL ? c->command->options : none;
+	const struct cli_option *const lists[] = { own, cli_option_general, NULL };
 	size_t names = c->command->verb != NULL ? 2 : 1; /* words that name the command */
 	struct fault f = { 0 };
 
@@ -130,12 +159,7 @@ run(struct cli *c, int argc, char **argv)
 	if (c->args.n_words < c->command->min_words || c->args.n_words > c->command->max_words)
 		return wrong_words(c);
 	c->json = cli_option_is_given(&c->args, "json");
-	c->data = first_of(
-	    cli_option_get(&c->args, "data"), getenv("POSTHOUSE_DATA"), "./posthouse-data");
-	c->url = cli_option_get(&c->args, "url");
-	if (c->url == NULL && !cli_option_is_given(&c->args, "data"))
-		c->url = first_of(NULL, getenv("POSTHOUSE_URL"), NULL);
-	c->key = first_of(cli_option_get(&c->args, "key"), getenv("POSTHOUSE_KEY"), NULL);
+	find_service(c);
 	return c->command->run(c);
 }
 

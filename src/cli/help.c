@@ -173,9 +173,19 @@ cli_help_noun(struct cli *c, const struct cli_noun *noun)
 	    c, "\nposthouse %s VERB --help lists the options, with an example.\n", noun->name);
 }
 
-/* Names in one column, the help wrapped in another. */
+static bool
+is_among(const struct cli_option *list, const char *name)
+{
+	for (; list != NULL && list->name != NULL; list++) {
+		if (strcmp(list->name, name) == 0)
+			return true;
+	}
+	return false;
+}
+
+/* Names in one column, the help wrapped in another. Those of `before` have been explained. */
 static void
-add_options(struct cli *c, const struct cli_option *options)
+add_options(struct cli *c, const struct cli_option *options, const struct cli_option *before)
 {
 	size_t column = 0, width = c->width != 0 ? c->width : 100;
 	struct buf line;
@@ -188,6 +198,8 @@ add_options(struct cli *c, const struct cli_option *options)
 	column += 6; /* indent, dashes, gap */
 	buf_init(&line, 64 << 10);
 	for (const struct cli_option *o = options; o->name != NULL; o++) {
+		if (is_among(before, o->name))
+			continue;
 		struct str name = arena_strf(&c->arena, "  --%s%s%s", o->name,
 		    o->value != NULL ? " " : "", o->value != NULL ? o->value : "");
 		struct str text =
@@ -219,11 +231,11 @@ cli_help_command(struct cli *c, const struct cli_noun *noun, const struct cli_co
 	}
 	if (cmd->options != NULL) {
 		cli_screen_print(c, "\n");
-		add_options(c, cmd->options);
+		add_options(c, cmd->options, NULL);
 	}
 	if (cmd->run != run_elsewhere) {
 		cli_screen_print(c, "\nOf every command:\n");
-		add_options(c, cli_option_general);
+		add_options(c, cli_option_general, cmd->options);
 	}
 	cli_screen_print(c, "\nExample:\n  %s\n", cmd->example);
 }

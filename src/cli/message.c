@@ -5,6 +5,7 @@
 #include "cli/private.h"
 #include "cli/text.h"
 #include "cli/words.h"
+#include "codec/rfc2047.h"
 
 /* ---- list ---- */
 
@@ -56,7 +57,7 @@ run_list(struct cli *c)
 		cli_table_cell(&t, cli_message_state_style(state), state);
 		cli_table_cell(&t, CLI_PLAIN, cli_message_sender(c, m));
 		cli_table_cell(&t, CLI_PLAIN, recipients_of(c, m));
-		cli_table_cell(&t, CLI_PLAIN, cli_call_text(c, m, "subject"));
+		cli_table_cell(&t, CLI_PLAIN, cli_message_subject(c, m));
 	}
 	cli_screen_table(c, &t);
 	cli_call_more(c, doc, last);
@@ -93,6 +94,18 @@ cli_message_sender(struct cli *c, const struct json *m)
 	struct str from = cli_call_text(c, m, "from");
 
 	return from.n != 0 ? from : STR("<>");
+}
+
+struct str
+cli_message_subject(struct cli *c, const struct json *m)
+{
+	struct buf b;
+
+	buf_init(&b, 64 << 10);
+	rfc2047_decode(&b, cli_call_text(c, m, "subject"));
+	struct str out = arena_str(&c->arena, buf_str(&b));
+	buf_done(&b);
+	return out;
 }
 
 /* ---- show ---- */
@@ -155,7 +168,7 @@ show_facts(struct cli *c, const struct json *m)
 	cli_table_column(&t, "", CLI_ELASTIC);
 	add_fact(&t, "From", cli_message_sender(c, m));
 	add_fact(&t, "To", cli_call_joined(c, m, "to"));
-	add_fact(&t, "Subject", cli_call_text(c, m, "subject"));
+	add_fact(&t, "Subject", cli_message_subject(c, m));
 	add_fact(&t, "Message-ID", cli_call_text(c, m, "message_id"));
 	add_fact(&t, "Taken in", when(c, cli_call_text(c, m, "created_at")));
 	if (client.n != 0 && user.n != 0)
@@ -228,6 +241,19 @@ add_reply(struct cli *c, struct buf *b, const struct json *a)
 		buf_add(b, STR("no reply"));
 }
 
+/* Whether a conversation that ended at `stage` would have had TLS by then. */
+static bool
+is_beyond_tls(struct str stage)
+{
+	static const char *const stages[] = { "auth", "mail", "rcpt", "data", "dot" };
+
+	for (size_t i = 0; i < COUNT_OF(stages); i++) {
+		if (str_eq(stage, str_from(stages[i])))
+			return true;
+	}
+	return false;
+}
+
 static void
 show_attempt(struct cli *c, const struct json *a)
 {
@@ -243,7 +269,8 @@ show_attempt(struct cli *c, const struct json *a)
 		    (long long)cli_call_number(a, "version"));
 	if (remote.n != 0)
 		buf_addf(&b, " at %.*s", STR_ARG(remote));
-	buf_addf(&b, ", %.*s", STR_ARG(tls.n != 0 ? tls : STR("without TLS")));
+	if (tls.n != 0 || is_beyond_tls(stage))
+		buf_addf(&b, ", %.*s", STR_ARG(tls.n != 0 ? tls : STR("without TLS")));
 	if (cli_call_number(a, "duration_ms") != 0) {
 		buf_add(&b, STR(", took "));
 		cli_words_span(&b, cli_call_number(a, "duration_ms") * 1000);

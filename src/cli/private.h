@@ -131,6 +131,8 @@ enum cli_style cli_message_state_style(struct str state);
 struct str cli_message_state_words(struct cli *c, struct str state);
 /* The sender of a message, "<>" where it has none. */
 struct str cli_message_sender(struct cli *c, const struct json *m);
+/* Its subject, readable. */
+struct str cli_message_subject(struct cli *c, const struct json *m);
 /* "3 recipients held." for the answer to a change of the queue. */
 int cli_queue_say_done(struct cli *c, const struct json *doc, const char *verb);
 enum cli_style cli_relay_state_style(struct str state);

@@ -35,6 +35,23 @@ show_lanes(struct cli *c, const struct json *doc)
 	cli_screen_table(c, &t);
 }
 
+/* The four words of a group's key (account, stream, recipient domain, sender; "*" for any) as
+ * people would say them. */
+static struct str
+group_words(struct cli *c, struct str key)
+{
+	static const char *const names[] = { "account", "stream", "to", "from" };
+	struct str out = STR(""), word;
+
+	for (size_t i = 0; i < COUNT_OF(names) && str_cut(&key, ' ', &word); i++) {
+		if (str_eq(word, STR("*")))
+			continue;
+		out = arena_strf(&c->arena, "%.*s%s%s %.*s", STR_ARG(out), out.n != 0 ? ", " : "",
+		    names[i], STR_ARG(word));
+	}
+	return out.n != 0 ? out : STR("everything else");
+}
+
 static void
 show_groups(struct cli *c, const struct json *doc)
 {
@@ -45,7 +62,7 @@ show_groups(struct cli *c, const struct json *doc)
 		return;
 	cli_screen_print(c, "\n");
 	cli_table_init(&t, &c->arena);
-	cli_table_column(&t, "GROUP", CLI_ELASTIC);
+	cli_table_column(&t, "MAIL", CLI_ELASTIC);
 	cli_table_column(&t, "RELAY", CLI_LEFT);
 	cli_table_column(&t, "WAITING", CLI_RIGHT);
 	cli_table_column(&t, "STATE", CLI_LEFT);
@@ -53,8 +70,8 @@ show_groups(struct cli *c, const struct json *doc)
 	for (size_t i = 0; i < json_count(groups); i++) {
 		const struct json *g = json_item(groups, i);
 		bool open = cli_call_flag(g, "open");
-		struct str relay = cli_call_text(c, g, "relay"), key = cli_call_text(c, g, "key");
-		cli_table_cell(&t, CLI_PLAIN, key.n != 0 ? key : STR("all"));
+		struct str relay = cli_call_text(c, g, "relay");
+		cli_table_cell(&t, CLI_PLAIN, group_words(c, cli_call_text(c, g, "key")));
 		cli_table_cell(&t, CLI_PLAIN, relay.n != 0 ? relay : STR("none"));
 		cli_table_cell(&t, CLI_PLAIN, cli_call_text(c, g, "queued"));
 		cli_table_cell(&t, open ? CLI_GOOD : CLI_WARN, open ? STR("open") : STR("closed"));

@@ -127,7 +127,8 @@ show_version(struct cli *c, const struct json *v, bool current)
 		user = arena_strf(&c->arena, "%.*s, %s", STR_ARG(user),
 		    cli_call_flag(v, "has_secret") ? "with a secret" : "without a secret");
 	add_fact(&t, "Login", user.n != 0 ? user : STR("none"));
-	add_fact(&t, "Mechanism", cli_call_text(c, v, "auth"));
+	struct str auth = cli_call_text(c, v, "auth");
+	add_fact(&t, "Mechanism", str_eq(auth, STR("any")) ? STR("") : auth);
 	struct str from = cli_call_joined(c, v, "from");
 	add_fact(&t, "Carries", from.n != 0 ? from : STR("every sender"));
 	add_fact(&t, "Rewrites", pairs_of(c, v, "rewrite_from"));

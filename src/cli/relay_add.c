@@ -137,6 +137,28 @@ put_all(struct cli *c, struct json_writer *w, bool adding, const char *name)
 	return true;
 }
 
+static void
+say_added(struct cli *c, const struct json *doc, const char *name)
+{
+	struct str tls = cli_call_text(c, doc, "tls");
+	bool in_use = cli_call_flag(doc, "in_use");
+
+	cli_screen_wrapped(c,
+	    arena_strf(&c->arena, "Relay %s is added: %.*s, port %lld, %s%.*s.", name,
+		STR_ARG(cli_call_text(c, doc, "host")), (long long)cli_call_number(doc, "port"),
+		str_eq(tls, STR("none")) ? "without TLS" : "TLS ",
+		STR_ARG(str_eq(tls, STR("none")) ? STR("") : tls)),
+	    0);
+	cli_screen_wrapped(c,
+	    in_use
+		? STR("Mail goes through it from now on; how it fares: posthouse status")
+		: arena_strf(&c->arena,
+		      "No mail goes through it yet: posthouse route add --relay %s sends some, posthouse "
+		      "changeover start --to %s moves what goes elsewhere now.",
+		      name, name),
+	    0);
+}
+
 int
 cli_relay_add_run(struct cli *c)
 {
@@ -163,14 +185,7 @@ cli_relay_add_run(struct cli *c)
 	buf_wipe(&body);
 	if (status != CLI_DONE || c->json)
 		return status;
-	cli_screen_print(c, "Relay %s is added", name);
-	struct str route = cli_call_text(c, doc, "hint");
-	cli_screen_print(c, ".\n");
-	if (route.n != 0)
-		cli_screen_wrapped(c, route, 0);
-	cli_screen_print(c,
-	    "Which mail goes through it: posthouse route list. How it is: posthouse relay show %s\n",
-	    name);
+	say_added(c, doc, name);
 	return CLI_DONE;
 }
 

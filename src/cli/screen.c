@@ -84,7 +84,7 @@ void
 cli_screen_wrapped(struct cli *c, struct str text, size_t indent)
 {
 	cli_text_add_wrapped(
-	    &c->out, cli_text_clean(&c->arena, text), indent, c->width != 0 ? c->width : 100);
+	    &c->out, cli_text_clean(&c->arena, text), indent, c->width != 0 ? c->width : 80);
 }
 
 void

@@ -57,7 +57,9 @@ show_in(struct cli *c, const struct json *doc)
 
 	cli_screen_print(c, LABEL, "In");
 	add_count(c, doc, "rates.received_per_minute", " a minute, ");
-	add_count(c, doc, "totals.accepted", " recipients accepted in all\n");
+	cli_words_plural(
+	    &c->out, (uint64_t)cli_call_number(doc, "totals.accepted"), "recipient", "recipients");
+	cli_screen_print(c, " accepted in all\n");
 	for (size_t i = 0; i < json_count(listeners); i++) {
 		const struct json *l = json_item(listeners, i);
 		struct str kind = cli_call_text(c, l, "kind"), at = cli_call_text(c, l, "address");
