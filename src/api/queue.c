@@ -156,6 +156,7 @@ put_recipient(
 	json_writer_put_str(w, "subject", row->subject);
 	json_writer_put_str(w, "stream", str_from(mail_stream_name(p->lane)));
 	api_put_text(w, "tag", row->tag);
+	json_writer_put_uint(w, "size", row->content.bytes);
 	json_writer_put_str(w, "state", str_from(store_state_name(p->state)));
 	json_writer_put_uint(w, "attempts", p->attempts);
 	api_put_time(w, "due_at", p->due_us);

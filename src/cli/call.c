@@ -32,8 +32,12 @@ no_service(struct cli *c, const char *where, enum rc rc, const struct fault *f)
 		    where, f->text);
 	if (rc == RC_DENIED)
 		return cli_screen_fail(CLI_NO_SERVICE,
-		    "you may not use %s; run this as the user that owns it, or with --url and --key",
-		    where);
+		    "you may not use %s; run this as the user that owns it%s", where,
+		    c->command != NULL ? ", or with --url and --key" : "");
+	if (c->command == NULL) /* sendmail and mailq have no --data */
+		return cli_screen_fail(CLI_NO_SERVICE,
+		    "no service answers at %s; start it with: posthouse serve --data %s", where,
+		    c->data);
 	return cli_screen_fail(CLI_NO_SERVICE,
 	    "no service answers at %s; start it with: posthouse serve --data %s, or name another data "
 	    "directory with --data",

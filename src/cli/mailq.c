@@ -7,8 +7,8 @@
  *
  *	-- 3 Kbytes in 2 Requests.
  *
- * An id is followed by "!" when it is held. The service lists recipients; those of one message
- *stand together, so that a message is printed when another begins. */
+ * An id is followed by "!" when it is held or captured. The service lists recipients; those of one
+ *message stand together, so that a message is printed when another begins. */
 #include "cli/mailq.h"
 
 #include <signal.h>
@@ -59,7 +59,7 @@ add_recipient(struct listing *l, const struct json *r)
 	struct cli *c = &l->cli;
 	struct str id = arena_str(&c->arena, message_of(cli_call_text(c, r, "id")));
 	struct str why = cli_call_text(c, r, "why"), state = cli_call_text(c, r, "state");
-	bool held = str_eq(state, STR("held"));
+	bool held = str_eq(state, STR("held")) || str_eq(state, STR("captured"));
 
 	if (!str_eq(id, l->message)) {
 		if (l->message.n == 0)
@@ -128,7 +128,7 @@ add_state(struct listing *l, const char *state)
 int
 cli_mailq_main(int argc, char **argv)
 {
-	static const char *const states[] = { "queued", "held", "in_doubt" };
+	static const char *const states[] = { "queued", "held", "in_doubt", "captured" };
 	struct listing l = { 0 };
 	int status = CLI_DONE;
 
@@ -136,6 +136,7 @@ cli_mailq_main(int argc, char **argv)
 	(void)argv;
 	signal(SIGPIPE, SIG_IGN);
 	cli_screen_init(&l.cli);
+	cli_screen_set_name("mailq");
 	l.cli.data = cli_place_data(&l.cli.arena).p;
 	for (size_t i = 0; i < COUNT_OF(states) && status == CLI_DONE; i++)
 		status = add_state(&l, states[i]);

@@ -33,6 +33,8 @@ struct cli {
 /* ---- screen.c: output ---- */
 
 void cli_screen_init(struct cli *c);
+/* Under which name errors are told; "posthouse" unless set. */
+void cli_screen_set_name(const char *name);
 /* Writes c->out to standard output and empties it. False when that did not work: said on standard
  * error, except where nobody reads any more. */
 bool cli_screen_flush(struct cli *c);

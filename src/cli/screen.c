@@ -17,6 +17,15 @@
 #define OUT_MAX   (256u << 20)
 #define WIDTH_MAX 160
 
+/* Of the program, for errors. Set once, at the start. */
+static const char *program_name = "posthouse";
+
+void
+cli_screen_set_name(const char *name)
+{
+	program_name = name;
+}
+
 void
 cli_screen_init(struct cli *c)
 {
@@ -130,7 +139,7 @@ cli_screen_fail(enum cli_exit status, const char *fmt, ...)
 	va_start(ap, fmt);
 	struct str text = cli_text_clean(&a, arena_strv(&a, fmt, ap));
 	va_end(ap);
-	fprintf(stderr, "posthouse: %.*s\n", STR_ARG(text));
+	fprintf(stderr, "%s: %.*s\n", program_name, STR_ARG(text));
 	arena_done(&a);
 	return (int)status;
 }

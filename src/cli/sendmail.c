@@ -12,6 +12,7 @@
 #include <sysexits.h>
 #include <unistd.h>
 
+#include "cli/join.h"
 #include "cli/mailq.h"
 #include "cli/place.h"
 #include "cli/private.h"
@@ -306,8 +307,12 @@ speak_smtp(struct sendmail *s)
 	struct str server = find_listener(s);
 	struct fault f = { 0 };
 
-	if (cli_submit_join(server, &f) == RC_OK)
+	enum rc rc = cli_join(server, STDIN_FILENO, STDOUT_FILENO, &f);
+
+	if (rc == RC_OK)
 		return EX_OK;
+	if (rc == RC_IO)
+		return fail(EX_TEMPFAIL, "%s", f.text);
 	/* A client waits for a greeting, so the reason is given as one too. */
 	printf("421 4.3.2 The service is not running\r\n");
 	fflush(stdout);
@@ -339,6 +344,7 @@ cli_sendmail_main(int argc, char **argv)
 
 	signal(SIGPIPE, SIG_IGN);
 	cli_screen_init(&s.cli);
+	cli_screen_set_name("sendmail");
 	s.cli.data = cli_place_data(&s.cli.arena).p;
 	s.domain = cli_place_domain(&s.cli.arena);
 	find_user(&s);

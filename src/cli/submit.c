@@ -5,7 +5,6 @@
 
 #include <errno.h>
 #include <netdb.h>
-#include <poll.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -29,8 +28,8 @@ struct talk {
 
 /* ---- the connection ---- */
 
-static enum rc
-open_to(struct str server, int *fd_out, struct fault *f)
+enum rc
+cli_submit_open(struct str server, int *fd_out, struct fault *f)
 {
 	struct addrinfo hints = { .ai_family = AF_UNSPEC,
 		.ai_socktype = SOCK_STREAM,
@@ -254,7 +253,7 @@ cli_submit(const struct cli_submit *s, struct fault *f)
 	if (!plain)
 		return fault_set(
 		    f, RC_INVALID, "an address or option holds blanks or angle brackets");
-	enum rc rc = open_to(s->server, &t.fd, f);
+	enum rc rc = cli_submit_open(s->server, &t.fd, f);
 	if (rc != RC_OK)
 		return rc;
 	buf_init(&t.in, IN_MAX);
@@ -263,76 +262,4 @@ cli_submit(const struct cli_submit *s, struct fault *f)
 	buf_done(&t.in);
 	arena_done(&t.arena);
 	return rc;
-}
-
-/* ---- joined ---- */
-
-static bool
-put_all(int fd, const char *p, size_t n)
-{
-	while (n != 0) {
-		ssize_t k = write(fd, p, n);
-		if (k < 0 && errno == EINTR)
-			continue;
-		if (k <= 0)
-			return false;
-		p += k;
-		n -= (size_t)k;
-	}
-	return true;
-}
-
-/* Local programs end their lines with LF; the service wants CRLF. */
-static bool
-put_lines(int fd, const char *p, size_t n, char *last)
-{
-	struct buf out;
-
-	buf_init(&out, n * 2 + 1);
-	for (size_t i = 0; i < n; i++) {
-		if (p[i] == '\n' && *last != '\r')
-			buf_add_byte(&out, '\r');
-		buf_add_byte(&out, p[i]);
-		*last = p[i];
-	}
-	bool ok = put_all(fd, buf_str(&out).p, buf_len(&out));
-	buf_done(&out);
-	return ok;
-}
-
-enum rc
-cli_submit_join(struct str server, struct fault *f)
-{
-	char piece[16 << 10], last = '\0';
-	bool more = true;
-	int fd = -1;
-	enum rc rc = open_to(server, &fd, f);
-
-	if (rc != RC_OK)
-		return rc;
-	for (;;) {
-		struct pollfd p[2] = { { .fd = fd, .events = POLLIN },
-			{ .fd = more ? STDIN_FILENO : -1, .events = POLLIN } };
-		if (poll(p, 2, -1) < 0) {
-			if (errno == EINTR)
-				continue;
-			break;
-		}
-		if (p[0].revents != 0) {
-			ssize_t n = read(fd, piece, sizeof(piece));
-			if (n <= 0 || !put_all(STDOUT_FILENO, piece, (size_t)n))
-				break;
-		}
-		if (p[1].revents != 0) {
-			ssize_t n = read(STDIN_FILENO, piece, sizeof(piece));
-			if (n > 0 && !put_lines(fd, piece, (size_t)n, &last))
-				break;
-			if (n <= 0) {
-				more = false;
-				(void)shutdown(fd, SHUT_WR);
-			}
-		}
-	}
-	close(fd);
-	return RC_OK;
 }

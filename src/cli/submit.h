@@ -1,7 +1,7 @@
 /* Handing one message to the service by SMTP, blocking.
  *
  * For local programs whose user may not use the control socket: loopback is a trusted network, so
- * no login is needed. Also joins a terminal or a pipe with the service, for `sendmail -bs`. */
+ * no login is needed. */
 #pragma once
 
 #include <stddef.h>
@@ -27,5 +27,5 @@ struct cli_submit {
  * off; RC_INVALID: the server's address is none, or a text cannot be part of a command. */
 enum rc cli_submit(const struct cli_submit *s, struct fault *f);
 
-/* Joins standard input and output with `server` until it hangs up. RC_CLOSED: nobody listens. */
-enum rc cli_submit_join(struct str server, struct fault *f);
+/* A connected socket, for the caller to close. RC_CLOSED: nobody listens; RC_INVALID. */
+enum rc cli_submit_open(struct str server, int *fd_out, struct fault *f);
