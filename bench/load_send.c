@@ -273,6 +273,8 @@ lose(struct sender *r, struct session *s)
 		if (r->ready[i] == s)
 			r->ready[i--] = r->ready[--r->n_ready];
 	close_session(r, s);
+	if (l->accepted == 0 && l->broken > 4 * l->opts.connections)
+		load_die("the server keeps none of our connections");
 	if (l->opts.idle_s == 0 && !is_over(r))
 		open_session(r, s);
 }
