@@ -143,6 +143,7 @@ def relay_through(bench):
 def history(bench):
     """4 KB through a relay with a million messages in the history."""
     if bench.quick:
+        print('  left out with --quick')
         return
     at = bench.subdirectory('history')
     sink = bench.started(SmtpSink(at))
