@@ -190,7 +190,7 @@ def test_credentials_open_the_door_until_they_are_paused(service):
             s.starttls()
             try:
                 s.login("shop", password)
-                return True
+                return s.mail("a@x.example")[0] == 250
             except smtplib.SMTPAuthenticationError:
                 return False
 
