@@ -8,7 +8,7 @@
 static struct str
 period(struct cli *c, const struct json *r, bool by_day)
 {
-	struct str at = cli_call_text(c, r, "from");
+	struct str at = cli_call_text(c, r, "at");
 	struct buf b;
 	int64_t us;
 
@@ -34,9 +34,7 @@ run_stats(struct cli *c)
 		{ "DEFERRED", "deferred", CLI_WARN },
 		{ "BOUNCED", "bounced", CLI_BAD },
 		{ "IN DOUBT", "in_doubt", CLI_WARN },
-		{ "EXPIRED", "expired", CLI_BAD },
-		{ "FAILED", "failed", CLI_BAD },
-		{ "UNKNOWN", "unknown", CLI_WARN },
+		{ "OTHER", "other", CLI_WARN },
 	};
 	const char *by = cli_option_get(&c->args, "by");
 	AUTO(json_free) struct json *doc = NULL;
@@ -64,7 +62,6 @@ run_stats(struct cli *c)
 	cli_table_init(&t, &c->arena);
 	cli_table_column(&t, by != NULL && strcmp(by, "day") == 0 ? "DAY" : "HOUR", CLI_LEFT);
 	cli_table_column(&t, "RELAY", CLI_LEFT);
-	cli_table_column(&t, "STREAM", CLI_LEFT);
 	for (size_t i = 0; i < COUNT_OF(columns); i++)
 		cli_table_column(&t, columns[i].title, CLI_RIGHT);
 	for (size_t i = 0; i < json_count(data); i++) {
@@ -72,7 +69,6 @@ run_stats(struct cli *c)
 		cli_table_cell(&t, CLI_PLAIN, period(c, r, by != NULL && strcmp(by, "day") == 0));
 		cli_table_cellf(&t, CLI_PLAIN, "%.*s@%lld", STR_ARG(cli_call_text(c, r, "relay")),
 		    (long long)cli_call_number(r, "version"));
-		cli_table_cell(&t, CLI_PLAIN, cli_call_text(c, r, "stream"));
 		for (size_t k = 0; k < COUNT_OF(columns); k++)
 			cli_screen_count(c, &t, columns[k].style, r, columns[k].path);
 	}

@@ -239,7 +239,8 @@ def test_stats_count_by_relay(service, sink):
     add_relay(service, sink)
     send(service)
     posthouse(service, "status", "--wait-idle", "20")
-    assert re.search(r"main@1 +transactional +1 ", posthouse(service, "stats", "--since", "1h"))
+    assert re.search(r"^\d{4}-\d\d-\d\d \d\d:00 +main@1 +1 ", posthouse(service, "stats", "--since", "1h"), re.M)
+    assert re.search(r"^\d{4}-\d\d-\d\d +main@1 +1 ", posthouse(service, "stats", "--by", "day"), re.M)
     posthouse(service, "stats", "--relay", "nosuch", status=5)
 
 
