@@ -64,10 +64,10 @@ static void
 client_audit(const struct smtp_client *c)
 {
 	AUDIT(state_has_job(c->state) == (c->job != NULL) || c->state >= CLIENT_QUIT ||
-	      c->state == CLIENT_IDLE);
+	      c->state == CLIENT_IDLE || conn_is_closed(c->conn));
 	AUDIT(buf_len(&c->out) == 0);
 	AUDIT(c->state != CLIENT_DOT || c->grant == GRANT_YES);
-	AUDIT(c->job == NULL || (c->replied <= c->sent && c->sent <= c->job->n_rcpts + 2));
+	AUDIT(c->job == NULL || (c->replied <= c->sent && c->sent <= c->n_going + 2));
 	(void)c;
 }
 
@@ -79,11 +79,17 @@ client_set_state(struct smtp_client *c, enum client_state to)
 		log_event(LOG_DEBUG, c->opts.log, "smtp.client.state", "%s -> %s",
 		    states[c->state].name, states[to].name);
 	c->state = to;
-	if (to == CLIENT_CLOSED)
-		return;
-	double limit = (double)states[to].limit_us * c->opts.patience;
-	conn_set_deadline(
-	    c->conn, to == CLIENT_IDLE ? TIME_NEVER : loop_now_us(c->loop) + (int64_t)limit);
+	if (to != CLIENT_CLOSED)
+		client_touch(c);
+}
+
+void
+client_touch(struct smtp_client *c)
+{
+	double limit = (double)states[c->state].limit_us * c->opts.patience;
+
+	conn_set_deadline(c->conn,
+	    c->state == CLIENT_IDLE ? TIME_NEVER : loop_now_us(c->loop) + (int64_t)limit);
 }
 
 void
@@ -108,7 +114,7 @@ client_stage(const struct smtp_client *c)
 	case CLIENT_ENVELOPE:
 		if (c->replied == 0)
 			return SMTP_STAGE_MAIL;
-		return c->replied <= c->job->n_rcpts ? SMTP_STAGE_RCPT : SMTP_STAGE_DATA;
+		return c->replied <= c->n_going ? SMTP_STAGE_RCPT : SMTP_STAGE_DATA;
 	case CLIENT_CONTENT:
 	case CLIENT_EMPTY: return SMTP_STAGE_DATA;
 	case CLIENT_IDLE:
@@ -215,7 +221,8 @@ on_data(void *arg)
 	struct smtp_client *c = client_from_arg(arg);
 	struct buf *in = conn_input(c->conn);
 
-	while (buf_len(in) != 0 && c->state != CLIENT_CLOSED && c->state != CLIENT_TLS) {
+	/* What a peer says after we broke off answers nothing. */
+	while (buf_len(in) != 0 && !conn_is_closed(c->conn) && c->state != CLIENT_TLS) {
 		struct smtp_reply r;
 		size_t used;
 		const char *why = "";
@@ -255,8 +262,11 @@ note_conn_end(struct smtp_client *c, const struct fault *why)
 {
 	struct tls_facts tls;
 
-	if (c->state == CLIENT_IDLE || c->state == CLIENT_QUIT)
+	if (c->state == CLIENT_IDLE || c->state == CLIENT_QUIT || client_transaction_is_stale(c))
 		client_note_trouble(c, SMTP_TROUBLE_NONE, STR("the connection was closed"));
+	else if (why->rc == RC_TIMEOUT && client_transaction_waits_for_owner(c))
+		client_note_trouble(c, SMTP_TROUBLE_OURS,
+		    STR("the end of the message was not recorded on disk in time"));
 	else if (why->rc == RC_TIMEOUT)
 		client_note_trouble(
 		    c, SMTP_TROUBLE_TIMEOUT, STR("the server did not answer in time"));
@@ -291,6 +301,7 @@ on_conn_closed(void *arg, const struct fault *why)
 {
 	struct smtp_client *c = client_from_arg(arg);
 
+	c->closed_by_peer = !c->end_set && (why->rc == RC_CLOSED || why->rc == RC_IO);
 	note_conn_end(c, why);
 	client_transaction_cut_off(c);
 	if (c->state != CLIENT_CLOSED)
@@ -348,10 +359,13 @@ smtp_client_quit(struct smtp_client *c)
 {
 	ASSERT(c->magic == CLIENT_MAGIC);
 	c->quit_wanted = true;
-	if (c->state == CLIENT_IDLE)
+	if (c->state == CLIENT_IDLE) {
 		client_leave(c);
-	else if (c->state < CLIENT_IDLE)
+	} else if (c->state < CLIENT_IDLE) {
+		client_note_trouble(
+		    c, SMTP_TROUBLE_NONE, STR("given up before it was ready for mail"));
 		conn_abort(c->conn);
+	}
 }
 
 void

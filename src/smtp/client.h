@@ -65,7 +65,8 @@ enum smtp_stage {
 const char *smtp_stage_name(enum smtp_stage s);
 
 enum smtp_outcome {
-	SMTP_NOT_TRIED = 0, /* the peer never heard of this recipient, or of this message */
+	SMTP_NOT_TRIED = 0, /* the peer never heard of this recipient, or of this message; also
+			       where a kept connection turned out to be closed already */
 	SMTP_SENT,          /* 2xx to the final dot */
 	SMTP_REFUSED,       /* a 4xx or 5xx reply, or a need the peer cannot meet (code 0) */
 	SMTP_BROKEN,        /* the connection failed before the dot left: certainly not sent */

@@ -38,10 +38,14 @@ struct smtp_client {
 	struct smtp_verdict end;  /* why the connection ends; set once */
 	bool end_set;
 	bool quit_wanted;
+	bool closed_by_peer; /* known when the connection has ended */
 
 	/* The transaction; valid while job != NULL. Commands are numbered: 0 MAIL, 1..n RCPT, n + 1
-	 * DATA. replied <= sent <= n + 2; without PIPELINING sent <= replied + 1. */
+	 * DATA, where n is n_going. replied <= sent <= n + 2; without PIPELINING sent <= replied +
+	 * 1. */
 	struct smtp_job *job;
+	size_t *going; /* indices of the recipients that the peer can take; in the job's arena */
+	size_t n_going;
 	struct blob *content; /* the job's, or its 7-bit form; one reference */
 	size_t sent;
 	size_t replied;
@@ -57,6 +61,8 @@ struct smtp_client *client_from_arg(void *arg);
 
 /* The one writer of `state`: checks that the step is legal, traces it and arms the time limit. */
 void client_set_state(struct smtp_client *c, enum client_state to);
+/* Starts the time limit of the present state anew: the peer has shown that it is there. */
+void client_touch(struct smtp_client *c);
 /* Sends `out` and empties it. */
 void client_flush(struct smtp_client *c);
 /* Notes that the connection ends because of the peer's reply, at the present stage; the first note
@@ -85,5 +91,10 @@ void client_transaction_reply(struct smtp_client *c, const struct smtp_reply *r)
 void client_transaction_pump(struct smtp_client *c);
 /* Ends the job when the connection is gone: in doubt or broken, never lost. */
 void client_transaction_cut_off(struct smtp_client *c);
+/* A kept connection that the peer closed before it answered the next MAIL: it had left already and
+ * never heard of the message. */
+bool client_transaction_is_stale(const struct smtp_client *c);
+/* The peer has had all it gets before the record is made, so what takes long is the record. */
+bool client_transaction_waits_for_owner(const struct smtp_client *c);
 void client_transaction_settle(void *arg);
 void client_transaction_too_slow(void *arg);

@@ -409,6 +409,98 @@ closing_421_is_the_verdict_of_what_is_undecided(void **state)
 }
 
 static void
+goodbyes_in_the_middle_of_content_are_heard_once(void **state)
+{
+	static const struct line script[] = { HELLO,
+		{ "DATA\r\n", "250 ok\r\n250 ok\r\n354 go\r\n" },
+		{ "aaa", "421 4.3.2 going down\r\n421 4.3.2 really\r\n250 what\r\n" },
+		{ NULL, NULL } };
+	struct smtp_job job;
+	struct play p;
+
+	(void)state;
+	setup(&p, script, &job, 1);
+	p.grant = -1;
+	make_job(&job, &p.arena, 1, lines_of_text(&p.arena, 20000));
+	run(&p);
+	assert_int_equal(p.done_jobs, 1);
+	assert_int_equal(job.rcpts[0].verdict.outcome, SMTP_REFUSED);
+	assert_int_equal(job.rcpts[0].verdict.code, 421);
+	assert_false(was_heard(&p, "QUIT"));
+	blob_unref(&job.content);
+	finish(&p);
+}
+
+static void
+a_kept_connection_that_was_closed_already_has_not_heard_of_the_message(void **state)
+{
+	static const struct line script[] = { HELLO,
+		{ "DATA\r\n", "250 ok\r\n250 ok\r\n354 go\r\n" }, { "\r\n.\r\n", "250 one\r\n" },
+		{ "MAIL", CUT }, { NULL, NULL } };
+	struct smtp_job jobs[2];
+	struct play p;
+
+	(void)state;
+	setup(&p, script, jobs, 2);
+	make_job(&jobs[0], &p.arena, 1, "x: y\r\n\r\nhi\r\n");
+	make_job(&jobs[1], &p.arena, 1, "x: y\r\n\r\nho\r\n");
+	run(&p);
+	assert_int_equal(p.done_jobs, 2);
+	assert_int_equal(jobs[0].rcpts[0].verdict.outcome, SMTP_SENT);
+	assert_int_equal(jobs[1].rcpts[0].verdict.outcome, SMTP_NOT_TRIED);
+	assert_int_equal(p.end.outcome, SMTP_NOT_TRIED);
+	blob_unref(&jobs[0].content);
+	blob_unref(&jobs[1].content);
+	finish(&p);
+}
+
+static void
+an_address_beyond_ascii_does_not_keep_the_others_back(void **state)
+{
+	static const struct line script[] = { HELLO,
+		{ "DATA\r\n", "250 ok\r\n250 ok\r\n250 ok\r\n354 go\r\n" },
+		{ "\r\n.\r\n", "250 kept\r\n" }, BYE };
+	struct smtp_job job;
+	struct play p;
+
+	(void)state;
+	setup(&p, script, &job, 1);
+	make_job(&job, &p.arena, 3, "x: y\r\n\r\nhi\r\n");
+	job.rcpts[1].path = STR("jos\xc3\xa9@b.example");
+	run(&p);
+	assert_int_equal(job.rcpts[0].verdict.outcome, SMTP_SENT);
+	assert_int_equal(job.rcpts[1].verdict.outcome, SMTP_REFUSED);
+	assert_int_equal(job.rcpts[1].verdict.trouble, SMTP_TROUBLE_NO_SMTPUTF8);
+	assert_int_equal(job.rcpts[2].verdict.outcome, SMTP_SENT);
+	assert_int_equal(p.granted, 2);
+	assert_false(was_heard(&p, "jos"));
+	blob_unref(&job.content);
+	finish(&p);
+}
+
+static void
+a_record_that_takes_too_long_is_our_own_fault(void **state)
+{
+	static const struct line script[] = { HELLO,
+		{ "DATA\r\n", "250 ok\r\n250 ok\r\n354 go\r\n" }, { NULL, NULL } };
+	struct smtp_client_opts opts = { .hostname = STR("client.example"),
+		.peer_name = STR("peer.example"),
+		.patience = 0.001 };
+	struct smtp_job job;
+	struct play p;
+
+	(void)state;
+	setup(&p, script, &job, 1);
+	p.grant = -1;
+	make_job(&job, &p.arena, 1, "x: y\r\n\r\nhi\r\n");
+	run_with(&p, &opts);
+	assert_int_equal(job.rcpts[0].verdict.outcome, SMTP_BROKEN);
+	assert_int_equal(job.rcpts[0].verdict.trouble, SMTP_TROUBLE_OURS);
+	blob_unref(&job.content);
+	finish(&p);
+}
+
+static void
 starttls_that_is_not_offered_ends_it_before_anything_is_said(void **state)
 {
 	static const struct line script[] = { HELLO, BYE };
@@ -566,6 +658,11 @@ main(void)
 		cmocka_unit_test(a_reply_lost_after_the_dot_is_a_doubt),
 		cmocka_unit_test(a_connection_cut_before_the_dot_is_no_doubt),
 		cmocka_unit_test(closing_421_is_the_verdict_of_what_is_undecided),
+		cmocka_unit_test(goodbyes_in_the_middle_of_content_are_heard_once),
+		cmocka_unit_test(
+		    a_kept_connection_that_was_closed_already_has_not_heard_of_the_message),
+		cmocka_unit_test(an_address_beyond_ascii_does_not_keep_the_others_back),
+		cmocka_unit_test(a_record_that_takes_too_long_is_our_own_fault),
 		cmocka_unit_test(starttls_that_is_not_offered_ends_it_before_anything_is_said),
 		cmocka_unit_test(a_refused_login_is_the_connections_verdict),
 		cmocka_unit_test(what_the_peer_cannot_carry_is_said_before_it_is_sent),

@@ -18,6 +18,7 @@
 
 #include "base/clock.h"
 #include "codec/smtp_command.h"
+#include "codec/utf8.h"
 #include "mail/downgrade.h"
 
 #define PIECE_BYTES    65536u
@@ -113,8 +114,32 @@ make_seven_bit(struct smtp_client *c)
 	mail_pieces_join(&seven, c->content->p);
 }
 
+/* Lists the recipients that can go out: those without a verdict, and of them, where the peer knows
+ * ASCII only, those whose address is that. One odd address must not keep the others waiting. */
+static void
+list_going(struct smtp_client *c)
+{
+	struct smtp_job *job = c->job;
+	bool utf8 = smtp_caps_has(&c->facts.caps, SMTP_CAP_SMTPUTF8);
+
+	c->n_going = 0;
+	c->going = ARENA_NEW_ARRAY(job->arena, size_t, job->n_rcpts);
+	for (size_t i = 0; i < job->n_rcpts; i++) {
+		struct smtp_job_rcpt *rc = &job->rcpts[i];
+		if (!utf8 && rc->verdict.outcome == SMTP_NOT_TRIED && !utf8_is_ascii(rc->path))
+			rc->verdict = (struct smtp_verdict){ .outcome = SMTP_REFUSED,
+				.stage = SMTP_STAGE_RCPT,
+				.trouble = SMTP_TROUBLE_NO_SMTPUTF8,
+				.enhanced = SMTP_ENHANCED(5, 6, 7),
+				.text = STR(
+				    "the address is not ASCII and the server does not offer SMTPUTF8") };
+		if (rc->verdict.outcome == SMTP_NOT_TRIED)
+			c->going[c->n_going++] = i;
+	}
+}
+
 /* What the message needs and the peer lacks is said before anything is sent. True when the job can
- * go out. */
+ * go out to somebody. */
 static bool
 peer_can_carry(struct smtp_client *c)
 {
@@ -133,7 +158,19 @@ peer_can_carry(struct smtp_client *c)
 			"the message has %zu bytes and the server takes at most %llu",
 			c->content->n, (unsigned long long)caps->size_max));
 	}
-	return job->rcpts[0].verdict.outcome == SMTP_NOT_TRIED;
+	list_going(c);
+	return c->n_going != 0;
+}
+
+/* Whether an address that really goes out needs SMTPUTF8. */
+static bool
+goes_to_utf8(const struct smtp_client *c)
+{
+	for (size_t k = 0; k < c->n_going; k++) {
+		if (!utf8_is_ascii(c->job->rcpts[c->going[k]].path))
+			return true;
+	}
+	return false;
 }
 
 static void
@@ -153,7 +190,7 @@ add_mail(struct smtp_client *c)
 		p.seen |= SMTP_PARAM_BIT(BODY);
 		p.body = SMTP_BODY_8BITMIME;
 	}
-	if (job->needs_utf8)
+	if (job->needs_utf8 || goes_to_utf8(c))
 		p.seen |= SMTP_PARAM_BIT(SMTPUTF8);
 	smtp_command_mail(&c->out, job->sender, &p);
 }
@@ -172,15 +209,15 @@ add_rcpt(struct smtp_client *c, const struct smtp_job_rcpt *rc)
 static void
 send_commands(struct smtp_client *c)
 {
-	size_t last = c->job->n_rcpts + 1;
+	size_t last = c->n_going + 1;
 	bool pipelining = smtp_caps_has(&c->facts.caps, SMTP_CAP_PIPELINING);
 
 	while (c->sent <= last && (pipelining || c->sent == c->replied)) {
 		size_t k = c->sent++;
 		if (k == 0)
 			add_mail(c);
-		else if (k <= c->job->n_rcpts)
-			add_rcpt(c, &c->job->rcpts[k - 1]);
+		else if (k <= c->n_going)
+			add_rcpt(c, &c->job->rcpts[c->going[k - 1]]);
 		else
 			buf_add(&c->out, STR("DATA\r\n"));
 	}
@@ -195,7 +232,7 @@ smtp_client_send(struct smtp_client *c, struct smtp_job *job)
 	ASSERT(job->n_rcpts > 0);
 	c->job = job;
 	c->content = blob_ref(job->content);
-	c->sent = c->replied = c->n_ok = 0;
+	c->sent = c->replied = c->n_ok = c->n_going = 0;
 	c->grant = GRANT_NONE;
 	c->framing = (struct smtp_data_writer){ 0 };
 	job->started_us = loop_now_us(c->loop);
@@ -252,6 +289,10 @@ client_transaction_pump(struct smtp_client *c)
 	if (c->state != CLIENT_CONTENT ||
 	    (c->grant != GRANT_YES && c->content->n <= TOGETHER_BYTES))
 		return;
+	/* Three minutes for each block that the peer takes, not for all of them (RFC 5321
+	 * section 4.5.3.2.5). */
+	if (c->rest.n != 0)
+		client_touch(c);
 	while (c->rest.n != 0 && !conn_is_clogged(c->conn)) {
 		struct str piece = str_sub(c->rest, 0, PIECE_BYTES);
 		c->rest = str_skip(c->rest, piece.n);
@@ -316,19 +357,19 @@ envelope_reply(struct smtp_client *c, const struct smtp_reply *r)
 			envelope_over(c, NULL);
 			return;
 		}
-	} else if (k >= 1 && k <= job->n_rcpts) {
-		struct smtp_job_rcpt *rc = &job->rcpts[k - 1];
+	} else if (k >= 1 && k <= c->n_going) {
+		struct smtp_job_rcpt *rc = &job->rcpts[c->going[k - 1]];
 		if (smtp_reply_is_2xx(r) && rc->verdict.outcome == SMTP_NOT_TRIED) {
 			c->n_ok++;
 		} else if (rc->verdict.outcome == SMTP_NOT_TRIED) {
 			rc->verdict = by_reply(SMTP_REFUSED, SMTP_STAGE_RCPT, r);
 			rc->verdict.text = arena_str(job->arena, r->text);
 		}
-		if (k == job->n_rcpts && c->n_ok == 0 && !pipelining) {
+		if (k == c->n_going && c->n_ok == 0 && !pipelining) {
 			envelope_over(c, NULL);
 			return;
 		}
-	} else if (k == job->n_rcpts + 1) {
+	} else if (k == c->n_going + 1) {
 		envelope_over(c, r);
 		return;
 	}
@@ -342,7 +383,11 @@ client_transaction_reply(struct smtp_client *c, const struct smtp_reply *r)
 		/* The peer closes: what it has not decided gets this as its verdict. */
 		set_remaining(c, by_reply(SMTP_REFUSED, client_stage(c), r));
 		client_note_reply(c, SMTP_REFUSED, r);
-		client_leave(c);
+		/* A QUIT would push out a dot that has not left yet, and with it a second copy. */
+		if (conn_unsent_bytes(c->conn) != 0)
+			conn_abort(c->conn);
+		else
+			client_leave(c);
 		end_job(c);
 		return;
 	}
@@ -368,6 +413,21 @@ client_transaction_reply(struct smtp_client *c, const struct smtp_reply *r)
 	}
 }
 
+bool
+client_transaction_is_stale(const struct smtp_client *c)
+{
+	return c->state == CLIENT_ENVELOPE && c->replied == 0 && c->facts.jobs != 0 &&
+	       c->closed_by_peer;
+}
+
+bool
+client_transaction_waits_for_owner(const struct smtp_client *c)
+{
+	return c->state == CLIENT_CONTENT && c->grant == GRANT_ASKED &&
+	       (c->rest.n == 0 || c->content->n <= TOGETHER_BYTES) &&
+	       conn_unsent_bytes(c->conn) == 0;
+}
+
 void
 client_transaction_cut_off(struct smtp_client *c)
 {
@@ -376,8 +436,10 @@ client_transaction_cut_off(struct smtp_client *c)
 	struct smtp_verdict v = c->end;
 
 	v.stage = client_stage(c);
-	v.outcome =
-	    c->state == CLIENT_DOT && conn_unsent_bytes(c->conn) == 0 ? SMTP_IN_DOUBT : SMTP_BROKEN;
+	if (c->state == CLIENT_DOT && conn_unsent_bytes(c->conn) == 0)
+		v.outcome = SMTP_IN_DOUBT;
+	else if (!client_transaction_is_stale(c))
+		v.outcome = SMTP_BROKEN;
 	set_remaining(c, v);
 	client_set_state(c, CLIENT_CLOSED);
 	end_job(c);

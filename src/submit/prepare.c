@@ -144,16 +144,6 @@ add_rcpts(struct submit *s, const struct submit_request *r, struct store_message
 }
 
 static bool
-any_utf8_address(const struct submit_request *r)
-{
-	bool any = r->sender.needs_utf8;
-
-	for (size_t i = 0; i < r->n_rcpts; i++)
-		any |= r->rcpts[i].addr.needs_utf8;
-	return any;
-}
-
-static bool
 repair(struct submit *s, const struct submit_request *r, const struct mail_scan *scan,
     struct store_message *m, struct submit_refusal *refusal)
 {
@@ -216,8 +206,10 @@ submit_prepare(struct submit *s, const struct submit_request *r, struct store_me
 	m->client = arena_str(&m->arena, r->facts.client_ip);
 	m->envid = arena_str(&m->arena, r->envid);
 	m->ret = r->ret;
+	/* An address beyond ASCII among the recipients is that recipient's matter alone. */
 	m->flags = (scan.body_8bit || scan.header_8bit ? STORE_8BITMIME : 0u) |
-		   (any_utf8_address(r) || (r->smtputf8 && scan.header_8bit) ? STORE_SMTPUTF8 : 0u);
+		   (r->sender.needs_utf8 || (r->smtputf8 && scan.header_8bit) ? STORE_SMTPUTF8
+									      : 0u);
 	m->doubt_policy = (uint8_t)(o.has_doubt ? o.doubt : queue_doubt_default(m->stream));
 	add_rcpts(s, r, m);
 	if (scan.message_id.p != NULL)
