@@ -92,14 +92,17 @@ run_call(struct store *s, struct store_call *op, struct fault *fault)
 	enum rc rc = store_db_run(&s->db, store_db_stmt(&s->db, "SAVEPOINT call"), fault);
 	if (rc != RC_OK)
 		return rc;
+	size_t n_groups = s->groups.n_added;
 	op->op.rc = op->run(&tx, op->arg, &op->op.fault);
 	/* Some errors undo the whole transaction; then the group is run again without us. */
 	if (sqlite3_get_autocommit(s->db.h)) {
 		*fault = op->op.fault;
 		return op->op.rc != RC_OK ? op->op.rc : fault_set(fault, RC_DB, "transaction lost");
 	}
-	if (op->op.rc != RC_OK)
+	if (op->op.rc != RC_OK) {
+		store_intern_rollback_to(&s->groups, n_groups);
 		rc = store_db_run(&s->db, store_db_stmt(&s->db, "ROLLBACK TO call"), fault);
+	}
 	if (rc == RC_OK)
 		rc = store_db_run(&s->db, store_db_stmt(&s->db, "RELEASE call"), fault);
 	return rc;

@@ -88,8 +88,14 @@ store_intern_commit(struct store_intern *in)
 void
 store_intern_rollback(struct store_intern *in)
 {
+	store_intern_rollback_to(in, 0);
+}
+
+void
+store_intern_rollback_to(struct store_intern *in, size_t n_added)
+{
 	/* Newest first: each is at the head of its chain again when its turn comes. */
-	while (in->n_added > 0) {
+	while (in->n_added > n_added) {
 		struct store_interned *e = in->added[--in->n_added];
 		ASSERT(map_get(&in->by_hash, e->hash) == e);
 		if (e->same != NULL)

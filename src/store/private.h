@@ -133,6 +133,8 @@ enum rc store_intern_peer(struct store *s, struct str remote, struct str tls, st
     uint64_t *out, struct fault *fault);
 void store_intern_commit(struct store_intern *in);
 void store_intern_rollback(struct store_intern *in);
+/* All but the first `n_added` entries of this transaction leave: a part of it is undone. */
+void store_intern_rollback_to(struct store_intern *in, size_t n_added);
 
 /* ---- segment.c: content files */
 
