@@ -326,6 +326,18 @@ queue_put_back(struct queue *q, struct queue_item **itemp)
 }
 
 void
+queue_spare(struct queue *q, struct queue_item *item, int64_t us)
+{
+	struct queue_group *g = lane_of(item)->group;
+
+	ASSERT(item->state == ITEM_OUT);
+	item->life.key += bounded(us);
+	if (heap_has(&item->life))
+		heap_set(&g->life, &item->life, item->life.key);
+	queue_group_refresh(q, g);
+}
+
+void
 queue_let_go(struct queue *q, struct queue_item **itemp, int64_t due_us, int64_t now_us)
 {
 	struct group_id group = (*itemp)->group_id;

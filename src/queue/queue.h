@@ -155,6 +155,9 @@ enum rc queue_defer(struct queue *q, struct queue_item **item, int64_t due_us, i
 /* It was not attempted after all: back to where it stood, before everybody who is due later. Its
  * account's turn is not given back, so a caller that keeps putting back sees the others. */
 void queue_put_back(struct queue *q, struct queue_item **item);
+/* `us` (0 or more) of usable time to come do not count as life of `item`, which is OUT: it cannot
+ * go through no fault of its own although its group is open. */
+void queue_spare(struct queue *q, struct queue_item *item, int64_t us);
 /* It leaves the window unfinished; its row on disk is due at `due_us`, and queue_wants will ask for
  * it. */
 void queue_let_go(struct queue *q, struct queue_item **item, int64_t due_us, int64_t now_us);
