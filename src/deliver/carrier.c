@@ -481,6 +481,21 @@ carrier_new(const struct carrier_opts *opts)
 	return c;
 }
 
+/* Orders that came when there was nothing left to order about. */
+static void
+forget_orders(struct carrier *c)
+{
+	struct mailbox_item *item = mailbox_take(c->orders);
+
+	while (item != NULL) {
+		struct mailbox_item *next = item->next;
+		struct carrier_note *n = carrier_note_of(item);
+		ASSERT(n->kind == CARRIER_STOP || n->kind == CARRIER_QUIT);
+		free(n);
+		item = next;
+	}
+}
+
 void
 carrier_free(struct carrier **cp)
 {
@@ -490,8 +505,9 @@ carrier_free(struct carrier **cp)
 	if (c == NULL)
 		return;
 	*cp = NULL;
-	ASSERT(c->conns.count == 0 && c->finishing == 0);
+	ASSERT(carrier_is_idle(c));
 	outbox_done(&c->outbox);
+	forget_orders(c);
 	mailbox_free(&c->orders);
 	mailbox_free(&c->acks);
 	LIST_FOREACH(t, &c->tls, struct tls_choice, link) {

@@ -5,9 +5,10 @@
  * on it, quit; the carrier reports: ready, the job is over, closed. Orders and reports are *notes*
  * posted between the dispatcher's mailbox and the carrier's; each note has one owner at a time.
  *
- * For every connection opened there is exactly one CARRIER_CLOSED, last; before it at most one
- * CARRIER_READY, and each job ordered comes back exactly once, at the latest just before
- * CARRIER_CLOSED. Loop thread only, but for carrier_mailbox. */
+ * For every connection opened there is exactly one CARRIER_CLOSED; before it at most one
+ * CARRIER_READY. Each job ordered comes back exactly once: just before CARRIER_CLOSED at the
+ * latest, unless the writer still has its record then; such a job comes back when the writer has
+ * answered. Loop thread only, but for carrier_mailbox. */
 #pragma once
 
 #include "base/arena.h"
@@ -92,7 +93,7 @@ struct carrier_opts {
 };
 
 struct carrier *carrier_new(const struct carrier_opts *opts);
-/* Connections still open are reset. Takes NULL; nulls the pointer. */
+/* It must be idle. Takes NULL; nulls the pointer. */
 void carrier_free(struct carrier **c);
 /* Where orders go. Any thread may post. */
 struct mailbox *carrier_mailbox(struct carrier *c);

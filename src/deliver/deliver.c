@@ -51,15 +51,19 @@ earlier(int64_t a, int64_t b)
 
 /* Arms the timer for the first moment at which something happens by itself. */
 static void
-arm(struct deliver *d, int64_t trim_at_us, int64_t keep_at_us)
+arm(struct deliver *d, int64_t trim_at_us, int64_t again_at_us)
 {
-	int64_t wall = earlier(queue_next_event_us(d->queue, d->now_us), keep_at_us);
+	int64_t wall = earlier(queue_next_event_us(d->queue, d->now_us), again_at_us);
 	size_t at = 0;
 	struct deliver_way *w;
 
 	wall = earlier(wall, relay_desk_next_event_us(d->desk));
-	while ((w = map_next(&d->ways, &at, NULL)) != NULL)
+	while ((w = map_next(&d->ways, &at, NULL)) != NULL) {
 		wall = earlier(wall, w->ask_again_us);
+		/* Marked by what came after it was pumped, such as a relay that is usable again. */
+		if (w->dirty)
+			wall = d->now_us;
+	}
 	int64_t mono = loop_now_us(d->loop);
 	int64_t due = TIME_NEVER;
 	if (wall != TIME_NEVER)
@@ -101,6 +105,21 @@ count_metrics(struct deliver *d)
 	count_lanes(d);
 }
 
+/* Stopping: the last jobs' counts are kept, then `on_idle` is called, once. */
+static void
+maybe_idle(struct deliver *d)
+{
+	if (d->jobs_out != 0 || d->reads_out != 0 || d->links.count != 0 || d->ops_out != 0 ||
+	    d->on_idle == NULL)
+		return;
+	if (deliver_keep_counts(d, true) != TIME_NEVER) {
+		outbox_flush(&d->outbox);
+		return;
+	}
+	void (*on_idle)(void *) = TAKE(d->on_idle);
+	on_idle(d->on_idle_arg);
+}
+
 static void
 on_turn_end(void *arg)
 {
@@ -119,19 +138,17 @@ on_turn_end(void *arg)
 		}
 	}
 	deliver_news(d);
-	int64_t keep_at = deliver_keep_counts(d, false);
-	deliver_flush(
-	    d); /* before the refills: they must see the rows as these results leave them */
+	int64_t again_at = earlier(deliver_keep_counts(d, false), deliver_regroup_step(d));
+	bool crowded = deliver_make_room(d);
+	/* Before the refills: they must see the rows as these results leave them. */
+	deliver_flush(d);
 	deliver_refill(d);
 	outbox_flush(&d->outbox);
-	arm(d, deliver_trim_links(d), keep_at);
+	arm(d, deliver_trim_links(d), crowded ? d->now_us : again_at);
 	outbox_flush(&d->outbox);
 	count_metrics(d);
-	if (d->stopping && d->jobs_out == 0 && d->links.count == 0 && d->ops_out == 0 &&
-	    d->on_idle != NULL) {
-		void (*on_idle)(void *) = TAKE(d->on_idle);
-		on_idle(d->on_idle_arg);
-	}
+	if (d->stopping)
+		maybe_idle(d);
 }
 
 static void
@@ -173,6 +190,7 @@ deliver_new(const struct deliver_opts *opts)
 	d->loop = opts->loop;
 	d->store = opts->store;
 	d->prng = prng_make(opts->seed);
+	d->aside_at_us = TIME_NEVER;
 	d->now_us = clock_wall_us();
 	d->from_store = mailbox_new();
 	d->from_carriers = mailbox_new();
@@ -220,11 +238,12 @@ deliver_free(struct deliver **dp)
 	if (d == NULL)
 		return;
 	*dp = NULL;
-	ASSERT(d->jobs_out == 0 && d->links.count == 0);
+	ASSERT(d->jobs_out == 0 && d->reads_out == 0 && d->links.count == 0);
 	loop_hook_remove(&d->turn_end);
 	loop_timer_cancel(d->loop, &d->tick);
 	deliver_close_readers(d);
 	outbox_done(&d->outbox);
+	deliver_forget_mail(d);
 	free_loads(d);
 	while ((w = map_next(&d->ways, &at, NULL)) != NULL) {
 		queue_outlet_free(&w->outlet);
@@ -305,7 +324,6 @@ void
 deliver_stop(struct deliver *d, void (*on_idle)(void *arg), void *arg)
 {
 	d->stopping = true;
-	deliver_keep_counts(d, true);
 	d->on_idle = on_idle;
 	d->on_idle_arg = arg;
 	for (size_t i = 0; i < d->n_carriers; i++) {

@@ -110,7 +110,7 @@ void deliver_close_readers(struct deliver *d);
 #define DELIVER_LATENCY_BUCKETS 24
 struct deliver_metrics {
 	_Atomic uint64_t jobs;
-	_Atomic uint64_t sent, deferred, bounced, expired, in_doubt, unknown, repeated;
+	_Atomic uint64_t sent, deferred, bounced, expired, failed, in_doubt, unknown, repeated;
 	_Atomic uint64_t connects, connect_failures;
 	_Atomic uint64_t links;  /* connections now */
 	_Atomic uint64_t window; /* recipients in memory now */

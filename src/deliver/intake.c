@@ -4,6 +4,7 @@
  * an outcome of it is unacked, because a refill may still show the row as it was before. */
 #include "deliver/private.h"
 
+#include <stdatomic.h>
 #include <stdlib.h>
 
 #include "base/blob.h"
@@ -13,7 +14,6 @@
 #include "store/store.h"
 
 #define CREDIT_FULL 16384 /* recipients of one lane that the writer may hand over unasked */
-#define CREDIT_LOW  (CREDIT_FULL / 2)
 
 /* ---- messages ---- */
 
@@ -37,49 +37,58 @@ deliver_drop_load(struct deliver *d, struct queue_item *item)
 {
 	struct deliver_rcpt *r = item->load;
 
+	/* The others die with their message. */
+	bool is_own = r->is_own;
+
 	item->load = NULL;
 	deliver_msg_unref(d, &r->msg);
+	if (is_own)
+		free(r);
 }
 
-/* The recipient stays on disk, due as its row says; a fresh one has no due time there yet. */
-static void
-leave_on_disk(struct deliver *d, const struct queue_spec *s, struct deliver_rcpt *r, bool fresh)
+/* A recipient as it would stand in the window, to tell the writer about one that does not. */
+static struct queue_item
+ghost_of(const struct queue_spec *s, struct deliver_rcpt *r)
 {
-	if (fresh) {
-		struct queue_item ghost = { .rcpt_id = s->rcpt_id,
-			.msg_id = s->msg_id,
-			.account_id = s->account_id,
-			.group_id = s->group_id,
-			.lane = s->lane,
-			.attempts = s->attempts,
-			.doubts = s->doubts,
-			.lived_us = s->lived_us,
-			.load = r };
-		struct store_result *res = deliver_result(d, &ghost);
-		res->to = r->state;
-		res->due_us = d->now_us;
-	}
+	return (struct queue_item){ .rcpt_id = s->rcpt_id,
+		.msg_id = s->msg_id,
+		.account_id = s->account_id,
+		.group_id = s->group_id,
+		.lane = s->lane,
+		.attempts = s->attempts,
+		.doubts = s->doubts,
+		.lived_us = s->lived_us,
+		.load = r };
+}
+
+/* A fresh recipient for whom the window has no room: on disk it has no due time yet. */
+static void
+leave_on_disk(struct deliver *d, const struct queue_spec *s, struct deliver_rcpt *r)
+{
+	struct queue_item ghost = ghost_of(s, r);
+	struct store_result *res = deliver_result(d, &ghost);
+
+	res->to = r->state;
+	res->due_us = d->now_us;
 	queue_add_more(d->queue, s->group_id, s->lane, d->now_us, d->now_us);
 }
 
-/* Takes one recipient in, or leaves it on disk. `r` is in the message's arena; takes a reference
- * when it stays. */
-static void
-take_in(struct deliver *d, const struct queue_spec *s, struct deliver_rcpt *r, bool fresh)
+/* Takes one recipient in, with a reference to its message. RC_LIMIT: the window has no room for it.
+ * RC_EXISTS: it is there already. */
+static enum rc
+take_in(struct deliver *d, const struct queue_spec *s, struct deliver_rcpt *r)
 {
 	struct queue_spec spec = *s;
 
 	spec.load = r;
 	enum rc rc = queue_add(d->queue, &spec, d->now_us, NULL);
-	if (rc == RC_OK)
-		r->msg->refs++;
-	else if (rc == RC_LIMIT)
-		leave_on_disk(d, s, r, fresh);
-	if (rc == RC_OK) {
-		struct deliver_group *g = deliver_group_of(d, s->group_id);
-		if (g != NULL && g->way != NULL)
-			deliver_touch(g->way);
-	}
+	if (rc != RC_OK)
+		return rc;
+	r->msg->refs++;
+	struct deliver_group *g = deliver_group_of(d, s->group_id);
+	if (g != NULL && g->way != NULL)
+		deliver_touch(g->way);
+	return RC_OK;
 }
 
 static struct deliver_msg *
@@ -118,8 +127,12 @@ on_fresh(struct deliver *d, struct store_message *f)
 		const struct store_recipient *in = &f->rcpts[i];
 		if (!in->handed)
 			continue;
+		d->credits[m->stream]--;
+		if (map_get(&d->unacked, in->id.v) != NULL)
+			continue; /* a person was faster: held or cancelled before we heard of it */
 		struct deliver_rcpt *r = ARENA_NEW(&m->arena, struct deliver_rcpt);
-		*r = (struct deliver_rcpt){ m, in->address, in->orcpt, in->notify, STORE_QUEUED };
+		*r = (struct deliver_rcpt){ m, in->address, in->orcpt, in->notify, false,
+			STORE_QUEUED };
 		struct queue_spec s = {
 			.rcpt_id = in->id,
 			.msg_id = m->id,
@@ -130,8 +143,12 @@ on_fresh(struct deliver *d, struct store_message *f)
 			.deadline_us = f->deadline_us,
 			.expire_after_us = d->opts.expire_after_us[m->stream],
 		};
-		d->credits[m->stream]--;
-		take_in(d, &s, r, true);
+		bool fits = deliver_fits(d, deliver_group_of(d, in->group), m->account, m->sender,
+		    in->address, m->stream);
+		if (!fits || take_in(d, &s, r) == RC_LIMIT)
+			leave_on_disk(d, &s, r);
+		if (!fits)
+			deliver_stray(d, in->group);
 	}
 	if (blob_total_bytes() > 0 && !blob_budget_has(64u << 20))
 		blob_unref(&m->content); /* memory is scarce: it is on disk, and read again when its
@@ -157,7 +174,9 @@ add_group(struct deliver *d, struct group_id id, struct str key)
 	g = MEM_NEW(struct deliver_group);
 	g->id = id;
 	g->key = arena_str(&d->arena, key);
+	g->pass_at_us = TIME_NEVER;
 	map_put(&d->groups, id.v, g);
+	deliver_regroup_new(d, g);
 	deliver_place(d, g);
 }
 
@@ -217,21 +236,46 @@ settle_old_doubt(struct deliver *d, const struct queue_item *ghost, const struct
 	res->from = STORE_IN_DOUBT;
 	res->to = v.step == QUEUE_DOUBT_UNKNOWN ? STORE_UNKNOWN : STORE_IN_DOUBT;
 	res->due_us = v.step == QUEUE_DOUBT_UNKNOWN ? 0 : v.at_us;
-	*due_out = v.at_us;
+	*due_out = v.step == QUEUE_DOUBT_UNKNOWN ? TIME_NEVER : v.at_us;
+	if (v.step == QUEUE_DOUBT_UNKNOWN)
+		atomic_fetch_add_explicit(&d->metrics.unknown, 1, memory_order_relaxed);
 	return v.step == QUEUE_DOUBT_REPEAT;
 }
 
-static void
+/* In one piece with its strings, since pages may bring the same row many times over while its
+ * message lives. */
+static struct deliver_rcpt *
+rcpt_from_row(struct deliver_msg *m, const struct store_row *row)
+{
+	struct deliver_rcpt *r = mem_zalloc(sizeof(*r) + row->address.n + row->orcpt.n);
+	char *p = (char *)(r + 1);
+
+	if (row->address.n != 0)
+		memcpy(p, row->address.p, row->address.n);
+	if (row->orcpt.n != 0)
+		memcpy(p + row->address.n, row->orcpt.p, row->orcpt.n);
+	*r = (struct deliver_rcpt){ m, str_make(p, row->address.n),
+		str_make(p + row->address.n, row->orcpt.n), row->notify, true, row->state };
+	return r;
+}
+
+/* Takes a row from disk. Returns when it, left on disk, is due: a page that passes over it must say
+ * so, or nobody comes back for it. TIME_NEVER: there is nothing to come back for. */
+static int64_t
 take_row(struct deliver *d, const struct store_row *row)
 {
 	if (map_get(&d->unacked, row->rcpt.v) != NULL || queue_find(d->queue, row->rcpt) != NULL)
-		return;
+		return TIME_NEVER;
 	if (row->state == STORE_IN_DOUBT && row->due_us == TIME_NEVER)
-		return; /* waits for a person */
+		return TIME_NEVER; /* waits for a person */
+	if (!deliver_fits(d, deliver_group_of(d, row->group), row->account, row->sender,
+		row->address, row->lane)) {
+		deliver_stray(d, row->group);
+		return d->now_us + SECONDS(1); /* by then it will have been moved */
+	}
 	struct deliver_msg *m = msg_from_row(d, row);
-	struct deliver_rcpt *r = ARENA_NEW(&m->arena, struct deliver_rcpt);
-	*r = (struct deliver_rcpt){ m, arena_str(&m->arena, row->address),
-		arena_str(&m->arena, row->orcpt), row->notify, row->state };
+	struct deliver_rcpt *r = rcpt_from_row(m, row);
+	int64_t left_due = TIME_NEVER;
 	struct queue_spec s = {
 		.rcpt_id = row->rcpt,
 		.msg_id = row->msg,
@@ -248,20 +292,18 @@ take_row(struct deliver *d, const struct store_row *row)
 	};
 	bool wanted = true;
 	if (row->state == STORE_IN_DOUBT && row->due_us == 0) {
-		struct queue_item ghost = { .rcpt_id = s.rcpt_id,
-			.msg_id = s.msg_id,
-			.account_id = s.account_id,
-			.group_id = s.group_id,
-			.lane = s.lane,
-			.attempts = s.attempts,
-			.doubts = s.doubts,
-			.lived_us = s.lived_us,
-			.load = r };
+		struct queue_item ghost = ghost_of(&s, r);
 		wanted = settle_old_doubt(d, &ghost, row, &s.due_us);
+		if (!wanted)
+			left_due = s.due_us;
 	}
-	if (wanted)
-		take_in(d, &s, r, false);
+	enum rc rc = wanted ? take_in(d, &s, r) : RC_EXISTS;
+	if (rc == RC_LIMIT)
+		left_due = s.due_us;
+	if (rc != RC_OK)
+		free(r);
 	deliver_msg_unref(d, &m);
+	return left_due;
 }
 
 static void
@@ -274,16 +316,24 @@ on_refill(struct deliver *d, struct store_refill *r)
 	if (r->op.rc != RC_OK) {
 		queue_set_more(d->queue, r->group, r->lane, d->now_us + SECONDS(1), d->now_us);
 	} else {
-		for (uint32_t i = 0; i < r->n; i++)
-			take_row(d, &r->rows[i]);
+		/* A whole pass from the start tells what is left; anything else goes on. */
+		int64_t left = at_end && from_start ? r->next_due_us : d->now_us;
+		for (uint32_t i = 0; i < r->n; i++) {
+			int64_t due = take_row(d, &r->rows[i]);
+			left = due < left ? due : left;
+		}
 		if (g != NULL)
 			g->cursor[r->lane] = at_end ? (struct store_position){ 0 } : r->last;
-		/* A whole pass from the start tells what is left; anything else goes on. */
-		queue_set_more(d->queue, r->group, r->lane,
-		    at_end && from_start ? r->next_due_us : d->now_us, d->now_us);
+		queue_set_more(d->queue, r->group, r->lane, left, d->now_us);
 	}
 	store_refill_done(r);
 	free(r);
+}
+
+static size_t
+window_capacity(const struct deliver *d)
+{
+	return d->opts.window.capacity != 0 ? d->opts.window.capacity : 100000;
 }
 
 static void
@@ -291,15 +341,17 @@ grant_credits(struct deliver *d)
 {
 	struct store_grant *g = NULL;
 	size_t held = queue_held(d->queue);
-	size_t capacity = d->opts.window.capacity != 0 ? d->opts.window.capacity : 100000;
+	size_t capacity = window_capacity(d);
+	/* A small window has a small allowance: what comes without room costs a row on disk. */
+	int64_t full = CREDIT_FULL < capacity / 4 ? CREDIT_FULL : (int64_t)(capacity / 4);
 
 	for (int s = 0; s < STREAM_COUNT; s++) {
-		if (d->credits[s] > CREDIT_LOW || held + CREDIT_FULL * 2 > capacity || d->stopping)
+		if (d->credits[s] > full / 2 || held + (size_t)full * 2 > capacity || d->stopping)
 			continue;
 		if (g == NULL)
 			g = MEM_NEW(struct store_grant);
-		g->credits[s] = CREDIT_FULL - d->credits[s];
-		d->credits[s] = CREDIT_FULL;
+		g->credits[s] = full - d->credits[s];
+		d->credits[s] = full;
 	}
 	if (g == NULL)
 		return;
@@ -331,6 +383,46 @@ deliver_refill(struct deliver *d)
 	}
 }
 
+/* ---- room ---- */
+
+#define EVICT_SLICE 1024
+
+/* Up to `max` items of the group leave; returns how many did. */
+static size_t
+evict_from(struct deliver *d, struct deliver_group *g, size_t max)
+{
+	struct queue_item *out[64];
+	size_t sum = 0;
+
+	for (int s = 0; s < STREAM_COUNT; s++) {
+		size_t n = 1;
+		while (n != 0 && sum < max) {
+			size_t want = max - sum < COUNT_OF(out) ? max - sum : COUNT_OF(out);
+			n = queue_evict(d->queue, g->id, (enum stream)s, want, out, d->now_us);
+			for (size_t i = 0; i < n; i++)
+				deliver_put_down(d, out[i], out[i]->due_us);
+			sum += n;
+		}
+	}
+	return sum;
+}
+
+bool
+deliver_make_room(struct deliver *d)
+{
+	size_t full = window_capacity(d) / 4 * 3;
+	size_t left = EVICT_SLICE;
+	size_t at = 0;
+	struct deliver_group *g;
+
+	while (left != 0 && queue_held(d->queue) > full &&
+	       (g = map_next(&d->groups, &at, NULL)) != NULL) {
+		if (!g->open)
+			left -= evict_from(d, g, left);
+	}
+	return left == 0;
+}
+
 /* ---- acknowledgements ---- */
 
 static void
@@ -343,6 +435,7 @@ on_outcome_ack(struct deliver *d, struct store_op *op)
 		if (map_get(&d->unacked, o->results[i].rcpt.v) == b)
 			map_remove(&d->unacked, o->results[i].rcpt.v);
 	}
+	d->batch_acked = b->seq;
 	arena_done(&b->arena);
 	free(b);
 }
@@ -374,11 +467,37 @@ deliver_on_store(void *arg, struct mailbox_item *item)
 			break;
 		case STORE_CALL:
 			d->ops_out--;
-			deliver_on_kept(d, op);
+			if (deliver_regroup_is_ours(op))
+				deliver_on_regrouped(d, op);
+			else
+				deliver_on_kept(d, op);
 			break;
 		case STORE_ACCEPT:
 		case STORE_FINISH:
 		case STORE_CONFIRM: UNREACHABLE();
+		}
+		item = next;
+	}
+}
+
+void
+deliver_forget_mail(struct deliver *d)
+{
+	struct mailbox_item *item = mailbox_take(d->from_store);
+
+	while (item != NULL) {
+		struct mailbox_item *next = item->next;
+		struct store_op *op = store_op_of(item);
+		if (op->kind == STORE_FRESH) {
+			struct store_message *m = CONTAINER_OF(op, struct store_message, op);
+			store_message_free(&m);
+		} else if (op->kind == STORE_GROUP || op->kind == STORE_MORE) {
+			struct store_notice *n = CONTAINER_OF(op, struct store_notice, op);
+			store_notice_free(&n);
+		} else if (op->kind == STORE_OUTCOME) {
+			on_outcome_ack(d, op);
+		} else if (op->kind == STORE_GRANT) {
+			free(CONTAINER_OF(op, struct store_grant, op));
 		}
 		item = next;
 	}
@@ -394,11 +513,16 @@ deliver_recover(struct deliver *d, struct store_reader *reader)
 	deliver_restore_counts(d, reader);
 	for (size_t i = 0; i < r->n_groups; i++)
 		add_group(d, r->groups[i].id, r->groups[i].key);
+	deliver_regroup_recover(d, reader);
 	for (size_t i = 0; i < r->n_backlogs; i++)
 		queue_add_more(d->queue, r->backlogs[i].group, r->backlogs[i].lane,
 		    r->backlogs[i].due_us, d->now_us);
-	for (size_t i = 0; i < r->n_in_doubt; i++)
-		take_row(d, &r->in_doubt[i]);
+	for (size_t i = 0; i < r->n_in_doubt; i++) {
+		const struct store_row *row = &r->in_doubt[i];
+		int64_t due = take_row(d, row);
+		if (due != TIME_NEVER)
+			queue_add_more(d->queue, row->group, row->lane, due, d->now_us);
+	}
 	loop_timer_set(d->loop, &d->tick, 0); /* the first turn must not wait for the first mail */
 	if (r->crashed_attempts != 0)
 		log_event(LOG_WARN, NULL, "deliver.recovered",

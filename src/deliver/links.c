@@ -18,18 +18,6 @@
 #include "crypto/random.h"
 #include "mail/rewrite.h"
 #include "relay/book.h"
-#include "store/reader.h"
-#include "store/store.h"
-
-struct content_read {
-	struct pool_job job;
-	struct deliver *owner;
-	struct deliver_job *for_job;
-	struct msg_id id;
-	struct store_content at;
-	struct blob *content;
-	enum rc rc;
-};
 
 static void
 to_carrier(
@@ -60,6 +48,7 @@ static void
 let_go(struct deliver *d, struct deliver_link *l)
 {
 	link_from_idle(l, LINK_QUITTING);
+	l->we_quit = true;
 	to_carrier(d, l, CARRIER_QUIT, MEM_NEW(struct carrier_note));
 }
 
@@ -94,16 +83,6 @@ open_link(struct deliver *d, struct deliver_way *w)
 }
 
 /* ---- jobs ---- */
-
-static bool
-is_ascii(struct str s)
-{
-	for (size_t i = 0; i < s.n; i++) {
-		if ((unsigned char)s.p[i] >= 0x80)
-			return false;
-	}
-	return true;
-}
 
 static void
 fill_rcpt(struct smtp_job_rcpt *to, const struct queue_item *item)
@@ -159,8 +138,6 @@ make_job(struct deliver *d, struct deliver_way *w, struct queue_item *first)
 		size_t i = job->smtp.n_rcpts++;
 		load->items[i] = item;
 		fill_rcpt(&job->smtp.rcpts[i], item);
-		if (!is_ascii(job->smtp.rcpts[i].path))
-			job->smtp.needs_utf8 = true;
 	}
 	return job;
 }
@@ -185,22 +162,6 @@ set_content(struct deliver_job *job, struct blob *content)
 	mail_pieces_join(&p, job->smtp.content->p);
 }
 
-/* On the reading thread, which keeps its one connection to the store. */
-static void
-read_content(struct pool_job *p)
-{
-	struct content_read *r = CONTAINER_OF(p, struct content_read, job);
-	struct deliver *d = r->owner;
-	struct fault f = { 0 };
-
-	r->rc = d->reader != NULL ? RC_OK : store_reader_new(d->store, &d->reader, &f);
-	if (r->rc == RC_OK)
-		r->rc = store_reader_content(d->reader, r->id, r->at, &r->content, &f);
-	if (r->rc != RC_OK)
-		log_event(LOG_ERROR, NULL, "deliver.content", "message %llu cannot be read: %s",
-		    (unsigned long long)r->id.v, f.text);
-}
-
 static void
 send_job(struct deliver *d, struct deliver_link *l, struct deliver_job *job)
 {
@@ -211,45 +172,47 @@ send_job(struct deliver *d, struct deliver_link *l, struct deliver_job *job)
 	d->jobs_out++;
 	job->note.conn = l->id;
 	atomic_fetch_add_explicit(&d->metrics.jobs, 1, memory_order_relaxed);
-	if (load->msg->content != NULL) {
-		set_content(job, load->msg->content);
-		to_carrier(d, l, CARRIER_JOB, &job->note);
+	if (load->msg->content == NULL) {
+		deliver_read_for_job(d, job);
 		return;
 	}
-	struct content_read *r = MEM_NEW(struct content_read);
-	*r = (struct content_read){ .job = { .run = read_content, .reply = d->loaded },
-		.owner = d,
-		.for_job = job,
-		.id = load->msg->id,
-		.at = load->msg->at };
-	pool_post(d->readers, &r->job);
+	set_content(job, load->msg->content);
+	l->job_is_with_carrier = true;
+	to_carrier(d, l, CARRIER_JOB, &job->note);
+}
+
+/* Every recipient of a job that never reached a carrier gets the same verdict. */
+static void
+judge_all(struct deliver_job *job, enum smtp_outcome outcome, struct str why)
+{
+	for (size_t i = 0; i < job->smtp.n_rcpts; i++)
+		job->smtp.rcpts[i].verdict = (struct smtp_verdict){ .outcome = outcome,
+			.stage = SMTP_STAGE_MAIL,
+			.trouble = SMTP_TROUBLE_OURS,
+			.text = why };
 }
 
 void
-deliver_on_loaded(void *arg, struct mailbox_item *item)
+deliver_job_loaded(struct deliver *d, struct deliver_job *job, enum rc rc)
 {
-	struct deliver *d = FROM_ARG(struct deliver, arg, DELIVER_MAGIC);
+	struct deliver_load *load = job->load;
+	struct deliver_link *l = map_get(&d->links, job->note.conn.v);
 
-	d->now_us = clock_wall_us();
-	while (item != NULL) {
-		struct mailbox_item *next = item->next;
-		struct content_read *r = CONTAINER_OF(pool_job_of(item), struct content_read, job);
-		struct deliver_job *job = r->for_job;
-		struct deliver_link *l = map_get(&d->links, job->note.conn.v);
-		struct deliver_load *load = job->load;
-		if (r->rc == RC_OK) {
-			set_content(job, r->content);
-			if (load->msg->content == NULL)
-				load->msg->content = TAKE(r->content);
-		}
-		if (r->rc == RC_OK && l != NULL)
-			to_carrier(d, l, CARRIER_JOB, &job->note);
-		else
-			deliver_job_back(d, l, job); /* not tried: back to the queue */
-		blob_unref(&r->content);
-		free(r);
-		item = next;
+	if (rc == RC_OK && l != NULL) {
+		set_content(job, load->msg->content);
+		l->job_is_with_carrier = true;
+		to_carrier(d, l, CARRIER_JOB, &job->note);
+		return;
 	}
+	load->is_lost = rc == RC_NOT_FOUND;
+	if (rc != RC_OK)
+		judge_all(job, SMTP_BROKEN,
+		    load->is_lost ? STR("the content of the message is no longer on our disk")
+				  : STR("the content of the message cannot be read from our disk"));
+	if (l != NULL)
+		link_to_idle(d, l);
+	deliver_touch(deliver_way_of(d, job->version));
+	deliver_job_back(d, l, job);
 }
 
 /* ---- pumping ---- */
@@ -320,7 +283,7 @@ sender_is_held(struct deliver *d, struct deliver_way *w, struct queue_item *item
 		return false;
 	if (until == TIME_NEVER || until > d->now_us + MINUTES(5))
 		until = d->now_us + MINUTES(5);
-	deliver_defer(d, item, until);
+	deliver_postpone(d, item, until);
 	return true;
 }
 
@@ -397,21 +360,48 @@ on_ready(struct deliver *d, struct deliver_link *l, const struct carrier_report 
 	deliver_keep_caps(d, w, &r->caps);
 	if (l->state != LINK_DIALLING)
 		return;
+	l->ready_us = loop_now_us(d->loop);
 	link_to_idle(d, l);
 	deliver_touch(w);
 }
 
+/* The relay let us in and hung up at once, before it took anything: however politely it did so, to
+ * come back at once would be a storm. */
+static bool
+was_shown_out(const struct deliver *d, const struct deliver_link *l, const struct carrier_report *r)
+{
+	return r->was_ready && !l->took_a_job && !l->we_quit && !d->stopping &&
+	       r->why.outcome == SMTP_NOT_TRIED && loop_now_us(d->loop) - l->ready_us < SECONDS(5);
+}
+
+/* What the end of a ready connection says about the relay: nothing where it was orderly, nor where
+ * the job that it ended with tells it. */
+static bool
+is_to_be_blamed(const struct deliver_link *l, const struct carrier_report *r)
+{
+	bool orderly = r->why.outcome == SMTP_NOT_TRIED || r->why.trouble == SMTP_TROUBLE_OURS;
+	bool job_tells = l->job_told || (l->state == LINK_BUSY && l->job_is_with_carrier);
+
+	return !orderly && !job_tells;
+}
+
 static void
-on_closed(struct deliver *d, struct deliver_link *l, const struct carrier_report *r)
+on_closed(struct deliver *d, struct deliver_link *l, struct carrier_report *r)
 {
 	struct deliver_way *w = l->way;
 	bool orderly = r->why.outcome == SMTP_NOT_TRIED || r->why.trouble == SMTP_TROUBLE_OURS;
+	bool shown_out = was_shown_out(d, l, r);
+	bool blamed = shown_out || is_to_be_blamed(l, r);
 	struct relay_verdict v;
 
+	if (shown_out) {
+		r->why.stage = SMTP_STAGE_EHLO;
+		r->why.trouble = SMTP_TROUBLE_CLOSED;
+	}
 	deliver_judge(d, w, &r->why, r->dns_says_no_host, &v);
 	link_from_idle(l, LINK_QUITTING);
 	if (r->was_ready) {
-		relay_desk_closed(d->desk, w->version, orderly ? NULL : &v, d->now_us);
+		relay_desk_closed(d->desk, w->version, blamed ? &v : NULL, d->now_us);
 	} else {
 		w->n_dialling--;
 		if (orderly) {
@@ -428,6 +418,27 @@ on_closed(struct deliver *d, struct deliver_link *l, const struct carrier_report
 	deliver_touch(w);
 }
 
+/* A job is back; its connection, if it is still there, is free or about to close. */
+static void
+on_done(struct deliver *d, struct deliver_link *l, struct deliver_job *job)
+{
+	deliver_touch(deliver_way_of(d, job->version));
+	if (l != NULL) {
+		l->job_is_with_carrier = false;
+		for (size_t i = 0; i < job->smtp.n_rcpts; i++) {
+			enum smtp_outcome o = job->smtp.rcpts[i].verdict.outcome;
+			l->took_a_job |= o != SMTP_NOT_TRIED;
+			l->job_told |= o == SMTP_REFUSED || o == SMTP_BROKEN;
+		}
+		l->job_told &= !job->conn_is_good;
+	}
+	if (l != NULL && l->state == LINK_BUSY && job->conn_is_good)
+		link_to_idle(d, l);
+	else if (l != NULL && l->state == LINK_BUSY)
+		l->state = LINK_QUITTING;
+	deliver_job_back(d, l, job);
+}
+
 static void
 one_report(struct deliver *d, struct carrier_note *n)
 {
@@ -436,13 +447,7 @@ one_report(struct deliver *d, struct carrier_note *n)
 	if (n->kind == CARRIER_DONE) {
 		/* A job whose record was out when its connection died comes back after the link is
 		 * gone. */
-		struct deliver_job *job = CONTAINER_OF(n, struct deliver_job, note);
-		deliver_touch(deliver_way_of(d, job->version));
-		if (l != NULL && l->state == LINK_BUSY && job->conn_is_good)
-			link_to_idle(d, l);
-		else if (l != NULL && l->state == LINK_BUSY)
-			l->state = LINK_QUITTING;
-		deliver_job_back(d, l, job);
+		on_done(d, l, CONTAINER_OF(n, struct deliver_job, note));
 		return;
 	}
 	ASSERT(l != NULL);

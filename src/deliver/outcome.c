@@ -26,6 +26,7 @@ deliver_batch_of(struct deliver *d)
 {
 	if (d->batch == NULL) {
 		d->batch = MEM_NEW(struct deliver_batch);
+		d->batch->seq = ++d->batch_seq;
 		d->batch->outcome.op.kind = STORE_OUTCOME;
 		d->batch->outcome.op.reply = d->from_store;
 		list_init(&d->batch->reports);
@@ -224,10 +225,48 @@ finish(const struct judged *j, struct queue_item *item)
 void
 deliver_defer(struct deliver *d, struct queue_item *item, int64_t due_us)
 {
-	if (queue_defer(d->queue, &item, due_us, d->now_us) == RC_OK)
+	bool fits = deliver_item_fits(d, item);
+
+	if (fits && queue_defer(d->queue, &item, due_us, d->now_us) == RC_OK)
 		return;
+	if (!fits)
+		deliver_stray(d, item->group_id);
 	deliver_drop_load(d, item);
 	queue_let_go(d->queue, &item, due_us, d->now_us);
+}
+
+/* It was not tried: back to where it stood. */
+static void
+put_back(struct deliver *d, struct queue_item *item)
+{
+	struct group_id group = item->group_id;
+
+	if (deliver_item_fits(d, item)) {
+		queue_put_back(d->queue, &item);
+		return;
+	}
+	deliver_put_down(d, item, item->due_us);
+	deliver_stray(d, group);
+}
+
+void
+deliver_put_down(struct deliver *d, struct queue_item *item, int64_t due_us)
+{
+	const struct deliver_rcpt *r = item->load;
+	struct store_result *res = deliver_result(d, item);
+
+	res->to = r->state;
+	res->due_us = due_us;
+	deliver_drop_load(d, item);
+	queue_let_go(d->queue, &item, due_us, d->now_us);
+}
+
+void
+deliver_postpone(struct deliver *d, struct queue_item *item, int64_t due_us)
+{
+	queue_spare(d->queue, item, due_us - d->now_us);
+	if (queue_defer(d->queue, &item, due_us, d->now_us) != RC_OK)
+		deliver_put_down(d, item, due_us);
 }
 
 static void
@@ -258,20 +297,25 @@ was_sent(const struct judged *j)
 	finish(j, j->item);
 }
 
+/* `held_until_us`: the sender is held until then, which is no life of this recipient's; 0: not. */
 static void
-wait_and_retry(const struct judged *j, enum queue_retry_kind kind, int64_t not_before_us)
+wait_and_retry(const struct judged *j, enum queue_retry_kind kind, int64_t held_until_us)
 {
 	struct deliver *d = j->d;
 	struct deliver_rcpt *r = j->item->load;
 	struct queue_retry retry = { kind, j->item->attempts, j->verdict.wait_us };
 	int64_t due = queue_retry_due_us(&d->opts.retry, &retry, d->now_us, &d->prng);
 
-	if (due < not_before_us)
-		due = not_before_us;
+	if (due < held_until_us)
+		due = held_until_us;
+	int64_t lived =
+	    queue_lived_us(d->queue, j->item, d->now_us, held_until_us != 0 ? d->now_us : due);
+	if (held_until_us != 0)
+		queue_spare(d->queue, j->item, due - d->now_us);
 	log_attempt(j, "deliver.deferred", LOG_INFO);
 	struct store_result *res = tried(j, r->state, (uint8_t)j->verdict.blame);
 	res->due_us = due;
-	res->lived_us = queue_lived_us(d->queue, j->item, d->now_us, due);
+	res->lived_us = lived;
 	COUNT(d, deferred);
 	if (due - d->now_us > MINUTES(1))
 		blob_unref(
@@ -327,6 +371,17 @@ was_refused(const struct judged *j)
 	UNREACHABLE();
 }
 
+/* The content is gone from our own disk: nobody can send it any more. */
+static void
+was_lost(const struct judged *j)
+{
+	log_attempt(j, "deliver.failed", LOG_ERROR);
+	tried(j, STORE_FAILED, RELAY_BLAME_UNKNOWN);
+	COUNT(j->d, failed);
+	deliver_tell(j->d, DELIVER_REPORT_FAILED, j->item, &j->rc->verdict, NULL, 0);
+	finish(j, j->item);
+}
+
 static void
 is_in_doubt(const struct judged *j)
 {
@@ -361,10 +416,14 @@ one_recipient(struct judged *j)
 	enum smtp_outcome outcome = j->rc->verdict.outcome;
 
 	if (outcome == SMTP_NOT_TRIED) {
-		queue_put_back(j->d->queue, &j->item);
+		put_back(j->d, j->item);
 		return;
 	}
 	j->item->attempts++;
+	if (((struct deliver_load *)j->job->load)->is_lost) {
+		was_lost(j);
+		return;
+	}
 	switch (outcome) {
 	case SMTP_SENT: was_sent(j); return;
 	case SMTP_IN_DOUBT: is_in_doubt(j); return;
@@ -434,31 +493,44 @@ deliver_job_back(struct deliver *d, struct deliver_link *l, struct deliver_job *
 /* ---- time is up ---- */
 
 void
+deliver_expire(struct deliver *d, struct queue_item *item)
+{
+	struct deliver_rcpt *r = item->load;
+	bool doubt = r->state == STORE_IN_DOUBT;
+	struct store_result *res = deliver_result(d, item);
+
+	res->to = doubt ? STORE_UNKNOWN : STORE_EXPIRED;
+	if (doubt)
+		COUNT(d, unknown);
+	else
+		COUNT(d, expired);
+	if (!doubt) {
+		struct smtp_verdict v = {
+			.outcome = SMTP_REFUSED,
+			.enhanced = SMTP_ENHANCED(5, 4, 7),
+			.text =
+			    item->deadline_us <= d->now_us
+				? STR("the deadline that the message carries has passed")
+				: STR("the message could not be sent within the time allowed for it"),
+		};
+		deliver_tell(d, DELIVER_REPORT_FAILED, item, &v, NULL, 0);
+	}
+	deliver_drop_load(d, item);
+	queue_done(d->queue, &item);
+}
+
+void
 deliver_overdue(struct deliver *d)
 {
 	struct queue_item *item;
 
 	while ((item = queue_overdue(d->queue, d->now_us)) != NULL) {
 		struct deliver_rcpt *r = item->load;
-		bool doubt = r->state == STORE_IN_DOUBT;
-		struct store_result *res = deliver_result(d, item);
-		res->to = doubt ? STORE_UNKNOWN : STORE_EXPIRED;
-		if (doubt)
-			COUNT(d, unknown);
+		/* The report returns the header, so that its reader knows the message again. */
+		if (r->state != STORE_IN_DOUBT && r->msg->content == NULL &&
+		    deliver_is_told(DELIVER_REPORT_FAILED, r))
+			deliver_read_for_report(d, item);
 		else
-			COUNT(d, expired);
-		if (!doubt) {
-			struct smtp_verdict v = {
-				.outcome = SMTP_REFUSED,
-				.enhanced = SMTP_ENHANCED(5, 4, 7),
-				.text =
-				    item->deadline_us <= d->now_us
-					? STR("the deadline that the message carries has passed")
-					: STR("the message could not be sent within the time allowed for it"),
-			};
-			deliver_tell(d, DELIVER_REPORT_FAILED, item, &v, NULL, 0);
-		}
-		deliver_drop_load(d, item);
-		queue_done(d->queue, &item);
+			deliver_expire(d, item);
 	}
 }

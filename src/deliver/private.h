@@ -47,6 +47,7 @@ struct deliver_rcpt {
 	struct str address;
 	struct str orcpt;
 	uint8_t notify;
+	bool is_own;            /* freed by itself; else it lives in the message's arena */
 	enum store_state state; /* QUEUED or IN_DOUBT, as the writer was last told */
 };
 
@@ -59,6 +60,9 @@ struct deliver_group {
 	struct str rewritten;    /* sender to use instead, or empty; lives in the book */
 	struct store_position cursor[STREAM_COUNT]; /* where the next refill continues */
 	bool open;
+	bool is_suspect;     /* some of its recipients may belong elsewhere (regroup.c) */
+	int64_t pass_at_us;  /* its rows are to be sorted then; TIME_NEVER: not */
+	uint64_t pass_after; /* ... and not before the batch of this number is committed */
 };
 
 /* A relay version in use: its outlet of the queue and its connections. */
@@ -89,7 +93,12 @@ struct deliver_link {
 	char remote[64];
 	char tls[96];
 	char peer[96];
-	bool has_dsn; /* the peer reports success itself (RFC 3461) */
+	bool has_dsn;             /* the peer reports success itself (RFC 3461) */
+	bool we_quit;             /* we said so */
+	bool job_is_with_carrier; /* BUSY only: and its content is not being read from disk */
+	bool took_a_job;          /* the peer has heard of at least one message */
+	bool job_told;            /* its last job told the desk why it ended */
+	int64_t ready_us;         /* monotonic */
 };
 
 /* What the dispatcher needs when a job comes back: the job's load, in the job's arena. */
@@ -97,11 +106,13 @@ struct deliver_load {
 	struct deliver_msg *msg;   /* one reference */
 	struct queue_item **items; /* one for each recipient of the job; all OUT */
 	struct str sender;         /* as it is sent */
+	bool is_lost;              /* the content is gone for good: not the relay's matter */
 };
 
 /* Results that wait for the end of the turn, to travel as one operation. */
 struct deliver_batch {
 	struct store_outcome outcome;
+	uint64_t seq; /* from 1 */
 	struct arena arena;
 	size_t cap_results;
 	/* struct pending_report of report.c, to be written at the end of the turn */
@@ -139,6 +150,13 @@ struct deliver {
 	/* rcpt_id -> the last deliver_batch that tells of it, not yet committed */
 	struct map unacked;
 	struct deliver_batch *batch; /* of this turn, or NULL */
+	uint64_t batch_seq;          /* of the newest batch */
+	uint64_t batch_acked;        /* of the newest that is committed */
+	size_t n_suspect;            /* groups */
+	int64_t suspect_until_us;    /* until then mail with old keys may come */
+	int64_t aside_at_us;         /* what waits for a person is to be sorted; TIME_NEVER: not */
+	uint64_t mark_kept;          /* of the routes for which all keys are right; 0: none */
+	bool regroup_is_out;         /* the writer has a slice, or the mark */
 	struct mailbox **carriers;
 	size_t n_carriers;
 	size_t next_carrier;
@@ -146,6 +164,7 @@ struct deliver {
 	int64_t kept_us;             /* when counts were last written */
 	struct version_id caps_told; /* whose announcement is on its way to the writer */
 	size_t jobs_out;
+	size_t reads_out;              /* contents being read */
 	size_t ops_out;                /* operations that the writer has */
 	int64_t credits[STREAM_COUNT]; /* granted and not yet spent */
 	bool stopping;
@@ -161,9 +180,14 @@ void deliver_touch_all(struct deliver *d);
 
 /* ---- intake.c: what the writer says ---- */
 void deliver_on_store(void *arg, struct mailbox_item *first);
+/* At the end: frees what the writer said too late to be heard. It is on disk. */
+void deliver_forget_mail(struct deliver *d);
 struct deliver_group *deliver_group_of(struct deliver *d, struct group_id id);
 /* Asks for rows where the window runs low, and grants the writer what there is room for. */
 void deliver_refill(struct deliver *d);
+/* Where the window is over three quarters full, what is of closed groups leaves it, a slice a turn.
+ * True: there is more to leave. */
+bool deliver_make_room(struct deliver *d);
 /* Gives a reference back; the last one frees. */
 void deliver_msg_unref(struct deliver *d, struct deliver_msg **m);
 /* Forgets the load of an item that is leaving the window. */
@@ -176,12 +200,37 @@ void deliver_place(struct deliver *d, struct deliver_group *g);
 /* Lets the desk's news take effect: open and close groups, log. */
 void deliver_news(struct deliver *d);
 
+/* ---- regroup.c: keys made again ---- */
+/* d->book has replaced `from` (NULL: nobody knows what keys were made for). */
+void deliver_regroup(struct deliver *d, const struct relay_book *from);
+/* The same for a group that just came to be known. */
+void deliver_regroup_new(struct deliver *d, struct deliver_group *g);
+void deliver_regroup_recover(struct deliver *d, struct store_reader *r);
+/* Whether a recipient of group `g` (NULL: yes) belongs there under the present book. */
+bool deliver_fits(struct deliver *d, const struct deliver_group *g, struct account_id account,
+    struct str sender, struct str address, enum stream stream);
+bool deliver_item_fits(struct deliver *d, const struct queue_item *item);
+/* A recipient that does not was left on disk; the batch of this turn may say so. */
+void deliver_stray(struct deliver *d, struct group_id id);
+bool deliver_regroup_is_ours(struct store_op *op);
+void deliver_on_regrouped(struct deliver *d, struct store_op *op);
+/* Goes on where there is something to do; returns when to come back (wall). */
+int64_t deliver_regroup_step(struct deliver *d);
+
 /* ---- links.c: connections and what goes out on them ---- */
 void deliver_on_reports(void *arg, struct mailbox_item *first);
-void deliver_on_loaded(void *arg, struct mailbox_item *first);
+/* The content of the job's message was read, or could not be. */
+void deliver_job_loaded(struct deliver *d, struct deliver_job *job, enum rc rc);
 void deliver_pump(struct deliver *d, struct deliver_way *w);
 /* Says goodbye to connections that were idle too long; returns when to look again (monotonic). */
 int64_t deliver_trim_links(struct deliver *d);
+
+/* ---- content.c: contents that lie on disk only ---- */
+void deliver_on_loaded(void *arg, struct mailbox_item *first);
+/* deliver_job_loaded follows. */
+void deliver_read_for_job(struct deliver *d, struct deliver_job *job);
+/* deliver_expire follows. */
+void deliver_read_for_report(struct deliver *d, struct queue_item *item);
 
 /* ---- keep.c: what must not be forgotten ---- */
 /* Has the writer keep today's counts, at most every few seconds unless `now`; returns when to come
@@ -206,8 +255,16 @@ void deliver_flush(struct deliver *d);
 /* Relay verdict of a client's verdict. */
 void deliver_judge(struct deliver *d, const struct deliver_way *w, const struct smtp_verdict *v,
     bool no_host, struct relay_verdict *out);
-/* Puts the item back to wait until due_us; the window may have no place for it any more. */
+/* Puts the item back to wait until due_us, which the batch tells the writer; the window may have no
+ * place for it any more. */
 void deliver_defer(struct deliver *d, struct queue_item *item, int64_t due_us);
+/* The same for an item that was not tried, through no fault of its own: the wait does not count as
+ * life (promise P3), and the writer is told only where the window has no place. */
+void deliver_postpone(struct deliver *d, struct queue_item *item, int64_t due_us);
+/* The item leaves the window as it is: its row gets its due time. */
+void deliver_put_down(struct deliver *d, struct queue_item *item, int64_t due_us);
+/* The item's time is up: the end of it. */
+void deliver_expire(struct deliver *d, struct queue_item *item);
 
 /* ---- report.c: what is told to senders ---- */
 enum deliver_report { DELIVER_REPORT_FAILED, DELIVER_REPORT_DELAYED, DELIVER_REPORT_RELAYED };
@@ -215,5 +272,7 @@ enum deliver_report { DELIVER_REPORT_FAILED, DELIVER_REPORT_DELAYED, DELIVER_REP
  * of one message share a report. */
 void deliver_tell(struct deliver *d, enum deliver_report what, const struct queue_item *item,
     const struct smtp_verdict *v, const struct deliver_link *l, int64_t retry_until_us);
+/* Whether deliver_tell would note anything. */
+bool deliver_is_told(enum deliver_report what, const struct deliver_rcpt *r);
 /* Writes the reports of this turn into its batch, as messages to be accepted in the same commit. */
 void deliver_write_reports(struct deliver *d, struct deliver_batch *b);

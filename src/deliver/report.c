@@ -36,8 +36,8 @@ struct pending_report {
 	size_t n, cap;
 };
 
-static bool
-is_wanted(enum deliver_report what, const struct deliver_rcpt *r)
+bool
+deliver_is_told(enum deliver_report what, const struct deliver_rcpt *r)
 {
 	unsigned n = r->notify;
 
@@ -85,7 +85,7 @@ deliver_tell(struct deliver *d, enum deliver_report what, const struct queue_ite
 	const struct deliver_rcpt *r = item->load;
 	const char *why;
 
-	if (!is_wanted(what, r))
+	if (!deliver_is_told(what, r))
 		return;
 	struct deliver_batch *b = deliver_batch_of(d);
 	struct pending_report *p = report_of(b, what, r->msg);

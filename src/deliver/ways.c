@@ -125,6 +125,8 @@ deliver_set_book(struct deliver *d, struct relay_book *book)
 	refresh_ways(d);
 	while ((g = map_next(&d->groups, &at, NULL)) != NULL)
 		deliver_place(d, g);
+	if (old != NULL)
+		deliver_regroup(d, old);
 	relay_book_unref(&old);
 	deliver_news(d);
 }

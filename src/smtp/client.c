@@ -88,8 +88,8 @@ client_touch(struct smtp_client *c)
 {
 	double limit = (double)states[c->state].limit_us * c->opts.patience;
 
-	conn_set_deadline(c->conn,
-	    c->state == CLIENT_IDLE ? TIME_NEVER : loop_now_us(c->loop) + (int64_t)limit);
+	conn_set_deadline(
+	    c->conn, c->state == CLIENT_IDLE ? TIME_NEVER : loop_now_us(c->loop) + (int64_t)limit);
 }
 
 void

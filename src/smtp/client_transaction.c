@@ -127,12 +127,14 @@ list_going(struct smtp_client *c)
 	for (size_t i = 0; i < job->n_rcpts; i++) {
 		struct smtp_job_rcpt *rc = &job->rcpts[i];
 		if (!utf8 && rc->verdict.outcome == SMTP_NOT_TRIED && !utf8_is_ascii(rc->path))
-			rc->verdict = (struct smtp_verdict){ .outcome = SMTP_REFUSED,
+			rc->verdict = (struct smtp_verdict){
+				.outcome = SMTP_REFUSED,
 				.stage = SMTP_STAGE_RCPT,
 				.trouble = SMTP_TROUBLE_NO_SMTPUTF8,
 				.enhanced = SMTP_ENHANCED(5, 6, 7),
 				.text = STR(
-				    "the address is not ASCII and the server does not offer SMTPUTF8") };
+				    "the address is not ASCII and the server does not offer SMTPUTF8")
+			};
 		if (rc->verdict.outcome == SMTP_NOT_TRIED)
 			c->going[c->n_going++] = i;
 	}

@@ -207,9 +207,9 @@ submit_prepare(struct submit *s, const struct submit_request *r, struct store_me
 	m->envid = arena_str(&m->arena, r->envid);
 	m->ret = r->ret;
 	/* An address beyond ASCII among the recipients is that recipient's matter alone. */
-	m->flags = (scan.body_8bit || scan.header_8bit ? STORE_8BITMIME : 0u) |
-		   (r->sender.needs_utf8 || (r->smtputf8 && scan.header_8bit) ? STORE_SMTPUTF8
-									      : 0u);
+	m->flags =
+	    (scan.body_8bit || scan.header_8bit ? STORE_8BITMIME : 0u) |
+	    (r->sender.needs_utf8 || (r->smtputf8 && scan.header_8bit) ? STORE_SMTPUTF8 : 0u);
 	m->doubt_policy = (uint8_t)(o.has_doubt ? o.doubt : queue_doubt_default(m->stream));
 	add_rcpts(s, r, m);
 	if (scan.message_id.p != NULL)
