@@ -4,6 +4,7 @@
 
 #include "account/book.h"
 #include "api/books.h"
+#include "store/config_relay.h"
 #include "store/query_queue.h"
 
 enum rc
@@ -207,6 +208,8 @@ drop(struct api_call *c, struct store_tx *tx, struct fault *f)
 	struct store_reader *r = store_tx_reader(tx);
 	struct store_credential_row *credentials = NULL;
 	struct store_account_row *row = NULL;
+	struct store_route_row *routes = NULL;
+	uint32_t n_routes = 0;
 	struct store_totals t = { 0 };
 	struct api_accounts all = { 0 };
 	uint32_t n = 0;
@@ -216,6 +219,8 @@ drop(struct api_call *c, struct store_tx *tx, struct fault *f)
 		rc = api_accounts_find(&all, c->name, &row, f);
 	if (rc == RC_OK)
 		rc = store_config_credential_list(r, &c->arena, &credentials, &n, f);
+	if (rc == RC_OK)
+		rc = store_config_route_list(r, &c->arena, &routes, &n_routes, f);
 	if (rc == RC_OK)
 		rc = store_query_totals(r, row->id, &t, f);
 	if (rc != RC_OK)
@@ -229,12 +234,18 @@ drop(struct api_call *c, struct store_tx *tx, struct fault *f)
 			    "account '%.*s' has credentials; remove them first, '%.*s' for one",
 			    STR_ARG(row->name), STR_ARG(credentials[i].name));
 	}
+	for (uint32_t i = 0; i < n_routes; i++) {
+		if (ID_EQ(routes[i].account, row->id))
+			return fault_set(f, RC_EXISTS,
+			    "route '%.*s' is for account '%.*s'; remove it first with 'posthouse route remove'",
+			    STR_ARG(routes[i].name), STR_ARG(row->name));
+	}
 	if (t.queued + t.in_doubt + t.captured != 0)
 		return fault_set(f, RC_EXISTS,
 		    "account '%.*s' has mail that waits; cancel it with 'posthouse queue cancel account=%.*s'",
 		    STR_ARG(row->name), STR_ARG(row->name));
 	rc = store_config_account_remove(tx, row->id, f);
-	if (rc == RC_OK) /* a route that names it would mean nobody */
+	if (rc == RC_OK)
 		rc = api_accounts_judge(tx, f);
 	return rc == RC_OK ? api_audit(c, tx, "account.remove", row->name, (struct str){ 0 }, f)
 			   : rc;

@@ -263,7 +263,7 @@ def test_without_the_first_route_there_is_nothing_to_route(service):
 # ---- accounts and credentials
 
 
-def test_accounts_come_and_go(service):
+def test_accounts_come_and_go(service, sink):
     assert [a["name"] for a in service.api.get("/accounts")["data"]] == ["local"]
     assert service.api.post("/accounts", {"name": "shop"})["name"] == "shop"
     assert {a["name"] for a in service.api.get("/accounts")["data"]} == {"local", "shop"}
@@ -275,6 +275,11 @@ def test_accounts_come_and_go(service):
     service.api.post("/credentials", {"user": "u", "account": "store"})
     assert "credentials" in refused(409, service.api.delete, "/accounts/store")["message"]
     service.api.delete("/credentials/u")
+    service.add_relay("main", sink.port)
+    route = service.api.post("/routes", {"relay": "main", "account": "store"})
+    assert route["account"] == "store"
+    assert "route" in refused(409, service.api.delete, "/accounts/store")["message"]
+    service.api.delete("/routes/%d" % route["id"])
     service.api.delete("/accounts/store")
     refused(404, service.api.delete, "/accounts/store")
     refused(409, service.api.delete, "/accounts/local")
