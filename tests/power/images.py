@@ -49,7 +49,7 @@ class Run:
         with self.service:
             self.service.add_relay("main", self.sink.port, max_connections=4)
             self.service.stop()
-        shutil.copytree(self.service.data, self.base)
+        shutil.copytree(self.service.data, self.base, ignore=shutil.ignore_patterns("*.sock"))
 
     def _load(self, seconds):
         self.logs = []
