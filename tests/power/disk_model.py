@@ -91,14 +91,6 @@ class File:
                 self.apply(op)
         self.pending = [op for op in self.pending if op[0] >= before]
 
-    def load(self, path):
-        with open(path, "rb") as f:
-            data = f.read()
-        for number, start, piece in self.pieces(0, data):
-            if piece.strip(b"\0"):
-                self.put(number, start, piece)
-        self.size = len(data)
-
     def save(self, path, how, dice):
         f = self.copy()
         share = dice.choice([0.1, 0.5, 0.9])
@@ -143,24 +135,12 @@ class Directory:
 class Disk:
     """Follows the log; `save` writes what a cut at this moment may leave."""
 
-    def __init__(self, base=None):
+    def __init__(self):
         self.root = Directory()
         self.now = {"": self.root}  # what the running system sees
         self.handles = {}
         self.begun = {}
         self.sequence = 0
-        for where, dirs, files in os.walk(base) if base else []:
-            below = os.path.relpath(where, base).replace(".", "", 1).lstrip("/")
-            for name in dirs:
-                self._adopt(below, name, Directory())
-            for name in files:
-                f = File()
-                f.load(os.path.join(where, name))
-                self._adopt(below, name, f)
-
-    def _adopt(self, below, name, node):
-        self.now[below].names[name] = node
-        self.now[(below + "/" + name).lstrip("/")] = node
 
     def _change(self, *pairs):
         """One change of one directory: (path, node or None) ..."""

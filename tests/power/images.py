@@ -28,7 +28,7 @@ from rig import Books, Refused, Service, Sink, Smtp, Unheard, preload, scratch  
 
 
 class Run:
-    """A recorded run: the base it began with, its log, what clients and sink have seen."""
+    """A run that is recorded from its first start on, and what clients and sink have seen."""
 
     def __init__(self, directory, seed, seconds):
         self.directory = directory
@@ -37,24 +37,21 @@ class Run:
         self.lock = threading.Lock()
         self.stopping = threading.Event()
         self.log = os.path.join(directory, "recording")
-        self.base = os.path.join(directory, "base")
         self.sink = Sink(directory, "--delay", "dot=25", name="first", keep=True)
-        self.service = Service(directory, "--min-free-disk", "16M")
-        self._set_up()
+        # With files of its own elsewhere it does not make and sync some in the data directory.
+        given = {"--tls-cert": "tls.crt", "--tls-key": "tls.key", "--admin-key-file": "admin.key"}
+        self.files = [w for key, name in given.items() for w in (key, os.path.join(directory, "virgin/data", name))]
+        self.service = Service(directory, "--min-free-disk", "16M", *self.files)
+        os.mkdir(self.service.data, 0o700)
         self.service.env = preload(directory, self.service.data, log=self.log)
         self._load(seconds)
         self.sink.stop()
-
-    def _set_up(self):
-        with self.service:
-            self.service.add_relay("main", self.sink.port, max_connections=4)
-            self.service.stop()
-        shutil.copytree(self.service.data, self.base, ignore=shutil.ignore_patterns("*.sock"))
 
     def _load(self, seconds):
         self.logs = []
         threads = [threading.Thread(target=self._client, args=(i,)) for i in range(6)]
         self.service.start()
+        self.service.add_relay("main", self.sink.port, max_connections=4)
         for t in threads:
             t.start()
         for last in (False, True):
@@ -130,7 +127,7 @@ class Cuts:
     def go(self):
         records = self.run.records()
         cuts = self.choose(records)
-        disk = disk_model.Disk(self.run.base)
+        disk = disk_model.Disk()
         promised = []
         for i, r in enumerate(records):
             if r is None:
@@ -180,7 +177,7 @@ class Cuts:
 
     def live_on(self, name, place, data, promised):
         sink = Sink(place, name="second", port=self.run.sink.port, keep=True)
-        service = Service(place, "--min-free-disk", "16M", data=data)
+        service = Service(place, "--min-free-disk", "16M", *self.run.files, data=data)
         try:
             with service:
                 service.wait_idle(60)
