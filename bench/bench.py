@@ -163,13 +163,13 @@ def history(bench):
               note=f'plain: without; start took {began:.1f} s')
 
 
-def grow_history(data, upto):
-    """Copies the messages a stopped store holds until there are `upto`; all are done, so ids only move up."""
+def grow_history(data, up_to):
+    """Copies the messages a stopped store holds until there are `up_to`; all are done, so ids only move up."""
     db = sqlite3.connect(f'{data}/mail.db')
     db.execute('PRAGMA synchronous = OFF')
     db.execute('BEGIN')
-    while (have := db.execute('SELECT count(*) FROM message').fetchone()[0]) < upto:
-        wanted = min(have, upto - have)
+    while (have := db.execute('SELECT count(*) FROM message').fetchone()[0]) < up_to:
+        wanted = min(have, up_to - have)
         moves = {}
         for table in ('message', 'recipient', 'attempt'):
             low, high = db.execute(f'SELECT min(id), max(id) FROM {table}').fetchone()

@@ -221,8 +221,10 @@ drop(struct api_call *c, struct store_tx *tx, struct fault *f)
 		rc = store_config_credential_list(r, &c->arena, &credentials, &n, f);
 	if (rc == RC_OK)
 		rc = store_config_route_list(r, &c->arena, &routes, &n_routes, f);
-	if (rc == RC_OK)
-		rc = store_query_totals(r, row->id, &t, f);
+	if (rc != RC_OK)
+		return rc;
+	ASSERT(row != NULL);
+	rc = store_query_totals(r, row->id, &t, f);
 	if (rc != RC_OK)
 		return rc;
 	if (ID_EQ(row->id, ACCOUNT_LOCAL))

@@ -21,6 +21,7 @@ struct change {
 	struct account_id account;
 	uint64_t matched, done, busy;
 	struct fault first_refusal;
+	struct map known; /* group -> whether it goes through the relay named; of this page */
 };
 
 /* ---- which ---- */
@@ -76,7 +77,7 @@ read_message(struct api_call *c, struct change *k, struct store_reader *r, struc
 {
 	struct str id = k->selector.id;
 	struct str number = str_skip(id, str_find(id, '/') + 1);
-	struct store_message_row m;
+	struct store_message_row m = { 0 };
 	struct store_recipient_list q = { .max = PAGE };
 	uint64_t only = 0;
 	enum rc rc = api_message_find(c, r, id, &m, f);
@@ -119,14 +120,14 @@ read_message(struct api_call *c, struct change *k, struct store_reader *r, struc
 
 /* Whether a group goes through the relay that was named; remembered for the page. */
 static enum rc
-group_fits(struct api_call *c, struct change *k, struct store_reader *r, struct map *known,
-    struct group_id group, bool *out, struct fault *f)
+group_fits(struct api_call *c, struct change *k, struct store_reader *r, struct group_id group,
+    bool *out, struct fault *f)
 {
 	static char yes, no;
 	const struct relay_row *relay = relay_book_relay_named(c->relays, k->selector.relay);
 	struct relay_decision where;
 	struct str key;
-	char *seen = map_get(known, group.v);
+	char *seen = map_get(&k->known, group.v);
 
 	if (seen != NULL) {
 		*out = seen == &yes;
@@ -136,7 +137,7 @@ group_fits(struct api_call *c, struct change *k, struct store_reader *r, struct 
 	*out = rc == RC_OK && relay != NULL &&
 	       relay_book_route_key(c->relays, key, &where) == RC_OK &&
 	       where.refusal == RELAY_REFUSAL_NONE && ID_EQ(where.relay, relay->id);
-	map_put(known, group.v, *out ? &yes : &no);
+	map_put(&k->known, group.v, *out ? &yes : &no);
 	return rc == RC_NOT_FOUND ? RC_OK : rc;
 }
 
@@ -144,7 +145,6 @@ static enum rc
 read_queue(struct api_call *c, struct change *k, struct store_reader *r, struct fault *f)
 {
 	struct store_queue_list q = { .filter = k->selector.filter, .at = k->at, .max = PAGE };
-	struct map known = { 0 };
 
 	q.filter.account = k->account;
 	enum rc rc = store_query_queue(r, &q, &c->page, f);
@@ -154,7 +154,7 @@ read_queue(struct api_call *c, struct change *k, struct store_reader *r, struct 
 		const struct store_queue_row *p = &q.rows[i];
 		bool fits = true;
 		if (k->selector.relay.n != 0)
-			rc = group_fits(c, k, r, &known, p->rcpt.group, &fits, f);
+			rc = group_fits(c, k, r, p->rcpt.group, &fits, f);
 		if (rc != RC_OK || !fits)
 			continue;
 		struct store_row row = row_of(&p->rcpt);
@@ -165,7 +165,7 @@ read_queue(struct api_call *c, struct change *k, struct store_reader *r, struct 
 		set_content(&row, &p->content);
 		k->rows[k->n++] = row;
 	}
-	map_done(&known);
+	map_done(&k->known);
 	k->at = q.at;
 	k->end = q.end;
 	return rc;

@@ -23,7 +23,7 @@ struct api_selector {
 /* "all", an id, or words such as "account=a from=@x.com stream=bulk", which must all hold. */
 enum rc api_selector_parse(struct str text, struct api_selector *out, struct fault *f);
 
-/* Carries `wish` out for all that `selector` names, `only` (a state) of them if by_state is set in
- * the filter, and answers with {"matched","done","busy"}. `what` goes to the audit. */
-void api_change_run(struct api_call *c, const struct api_selector *selector, enum deliver_wish wish,
-    const char *what);
+/* Carries `wanted` out for all that `selector` names, `only` (a state) of them if by_state is set
+ * in the filter, and answers with {"matched","done","busy"}. `what` goes to the audit. */
+void api_change_run(struct api_call *c, const struct api_selector *selector,
+    enum deliver_wish wanted, const char *what);

@@ -359,13 +359,14 @@ static enum rc
 set_paused(struct api_call *c, struct store_tx *tx, struct fault *f)
 {
 	const struct credential_task *t = c->data;
-	struct store_credential_row *row;
+	struct store_credential_row *row = NULL;
 	struct api_accounts accounts = { 0 };
 	const char *what = t->paused.n != 0 ? "credential.pause" : "credential.resume";
 	enum rc rc = load_one(c, tx, &accounts, &row, f);
 
 	if (rc != RC_OK)
 		return rc;
+	ASSERT(row != NULL);
 	row->paused = t->paused;
 	rc = store_config_credential_put(tx, row, f);
 	return rc == RC_OK ? api_audit(c, tx, what, row->name, t->paused, f) : rc;

@@ -117,8 +117,10 @@ get_all_people(struct composing *k, struct fault *f)
 		rc = fault_set(f, RC_INVALID,
 		    from.n == 0 ? "from is missing: the sender's address"
 				: "from must be one address");
-	if (rc == RC_OK)
-		k->m.from = from.v[0];
+	if (rc != RC_OK)
+		return rc;
+	ASSERT(from.v != NULL);
+	k->m.from = from.v[0];
 	if (rc == RC_OK)
 		rc = get_people(k, "to", &k->m.to, f);
 	if (rc == RC_OK)

@@ -28,11 +28,11 @@ put_id(struct api_call *c, const char *key, const struct store_message_row *m)
 struct str
 api_rcpt_id(struct api_call *c, const struct store_message_row *m, struct rcpt_id rcpt)
 {
+	unsigned long long number = rcpt.v - m->first_rcpt + 1;
 	char id[STORE_PUBLIC_ID_SIZE];
 
 	store_public_id(c->api->opts.store, m->id, m->created_us, id);
-	return arena_strf(
-	    &c->arena, "%s/%llu", id, (unsigned long long)(rcpt.v - m->first_rcpt + 1));
+	return arena_strf(&c->arena, "%s/%llu", id, number);
 }
 
 static struct str
@@ -274,6 +274,7 @@ put_words(struct api_call *c, struct store_reader *r, struct api_words *words, s
 	}
 	buf_init(&b, 4096);
 	api_words_add(&b, words);
+	words->where = NULL;
 	json_writer_put_str(&c->json, "words", buf_str(&b));
 	return rc == RC_NOT_FOUND ? RC_OK : rc;
 }

@@ -279,8 +279,8 @@ put_memory(struct buf *b)
 
 	if (fd >= 0)
 		close(fd);
-	if (!str_cut(&rest, ' ', &word) || !str_cut(&rest, ' ', &word) ||
-	    str_to_u64(word, &pages) != RC_OK)
+	rest = str_skip(rest, str_find(rest, ' ') + 1); /* the second number is what is resident */
+	if (!str_cut(&rest, ' ', &word) || str_to_u64(word, &pages) != RC_OK)
 		return;
 	put_one(b, "memory_resident_bytes", "gauge", "Resident memory.",
 	    pages * (uint64_t)sysconf(_SC_PAGESIZE));

@@ -122,9 +122,9 @@ void api_fail(struct api_call *c, enum rc rc, const char *fmt, ...) PRINTF_LIKE(
 /* The same with a fault that is there already. */
 void api_fail_with(struct api_call *c, const struct fault *f);
 /* Calls that came back; mailbox_fn. */
-void api_on_pool(void *arg, struct mailbox_item *first);
-void api_on_writer(void *arg, struct mailbox_item *first);
-void api_on_dispatcher(void *arg, struct mailbox_item *first);
+void api_on_pool(void *arg, struct mailbox_item *item);
+void api_on_writer(void *arg, struct mailbox_item *item);
+void api_on_dispatcher(void *arg, struct mailbox_item *item);
 void api_call_free(struct api_call *c);
 /* One entry of the audit, in the transaction of the change. `why` and `target` may be empty. */
 enum rc api_audit(struct api_call *c, struct store_tx *tx, const char *what, struct str target,

@@ -166,14 +166,16 @@ enum rc
 api_relay_put(struct api_call *c, struct store_reader *r, struct fault *f)
 {
 	struct api_relay_rows rows = { 0 };
-	struct store_relay_row *relay;
+	struct store_relay_row *relay = NULL;
 	enum rc rc = api_relay_rows_read(r, &c->arena, &rows, f);
 
 	if (rc == RC_OK)
 		rc = api_relay_find(&rows, c->name, &relay, f);
-	if (rc == RC_OK)
-		put_relay(c, &rows, relay);
-	return rc;
+	if (rc != RC_OK)
+		return rc;
+	ASSERT(relay != NULL);
+	put_relay(c, &rows, relay);
+	return RC_OK;
 }
 
 static enum rc

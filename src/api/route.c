@@ -116,7 +116,7 @@ static enum rc
 get_relay(struct api_call *c, const struct api_relay_rows *rows, struct store_route_row *route,
     struct fault *f)
 {
-	struct store_relay_row *relay;
+	struct store_relay_row *relay = NULL;
 	struct str name = { 0 };
 	enum rc rc = json_opt_str(c->body, "relay", &name, f);
 
@@ -129,6 +129,7 @@ get_relay(struct api_call *c, const struct api_relay_rows *rows, struct store_ro
 			   : RC_OK;
 	if (api_relay_find(rows, name, &relay, f) != RC_OK)
 		return RC_INVALID;
+	ASSERT(relay != NULL);
 	route->relay = relay->id;
 	return RC_OK;
 }
@@ -287,7 +288,10 @@ edit(struct api_call *c, struct store_tx *tx, struct fault *f)
 
 	if (rc == RC_OK)
 		rc = find_route(c, &rows, &route, f);
-	if (rc == RC_OK && !t->is_removal)
+	if (rc != RC_OK)
+		return rc;
+	ASSERT(route != NULL);
+	if (!t->is_removal)
 		rc = get_route(c, r, &rows, route, f);
 	if (rc == RC_OK)
 		rc = t->is_removal ? store_config_route_remove(tx, route->id, f)

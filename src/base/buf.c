@@ -42,6 +42,17 @@ buf_clear(struct buf *b)
 	b->over = false;
 }
 
+static void
+move_to_front(struct buf *b)
+{
+	size_t len = buf_len(b);
+
+	ASSERT(b->p != NULL);
+	memmove(b->p, b->p + b->start, len);
+	b->start = 0;
+	b->end = len;
+}
+
 /* Makes room for n bytes and a NUL behind the end; false past the ceiling. */
 static bool
 make_room(struct buf *b, size_t n)
@@ -55,9 +66,7 @@ make_room(struct buf *b, size_t n)
 	if (n < b->cap - b->end)
 		return true;
 	if (b->start >= b->cap / 2 && n < b->cap - len) {
-		memmove(b->p, b->p + b->start, len);
-		b->start = 0;
-		b->end = len;
+		move_to_front(b);
 		return true;
 	}
 	size_t cap = b->cap < 256 ? 256 : b->cap * 2;
@@ -65,11 +74,8 @@ make_room(struct buf *b, size_t n)
 		cap *= 2;
 	if (cap > b->limit + 1)
 		cap = b->limit + 1;
-	if (b->start != 0) {
-		memmove(b->p, b->p + b->start, len);
-		b->start = 0;
-		b->end = len;
-	}
+	if (b->start != 0)
+		move_to_front(b);
 	b->p = mem_realloc(b->p, cap);
 	b->cap = cap;
 	return true;
@@ -151,8 +157,9 @@ buf_truncate(struct buf *b, size_t len)
 const char *
 buf_cstr(struct buf *b)
 {
-	if (b->p == NULL && !make_room(b, 1))
-		UNREACHABLE();
+	if (b->p == NULL)
+		make_room(b, 1);
+	ASSERT(b->p != NULL);
 	b->p[b->end] = '\0';
 	return b->p + b->start;
 }

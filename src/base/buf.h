@@ -44,7 +44,9 @@ buf_len(const struct buf *b)
 static inline struct str
 buf_str(const struct buf *b)
 {
-	return (struct str){ b->p != NULL ? b->p + b->start : NULL, b->end - b->start };
+	if (b->p == NULL)
+		return (struct str){ NULL, 0 };
+	return (struct str){ b->p + b->start, b->end - b->start };
 }
 
 void buf_add(struct buf *b, struct str s);

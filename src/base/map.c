@@ -72,6 +72,12 @@ map_put(struct map *m, uint64_t key, void *value)
 	return before;
 }
 
+void
+map_put_number(struct map *m, uint64_t key, size_t n)
+{
+	map_put(m, key, (void *)(uintptr_t)n); /* NOLINT(performance-no-int-to-ptr): meant */
+}
+
 void *
 map_remove(struct map *m, uint64_t key)
 {

@@ -30,5 +30,13 @@ void *map_put(struct map *m, uint64_t key, void *value);
 /* Takes the entry out and returns its pointer, or NULL. */
 void *map_remove(struct map *m, uint64_t key);
 
+/* A table of numbers (never 0) instead of pointers; one table holds one kind only. 0: not there. */
+static inline size_t
+map_get_number(const struct map *m, uint64_t key)
+{
+	return (size_t)(uintptr_t)map_get(m, key);
+}
+void map_put_number(struct map *m, uint64_t key, size_t n);
+
 /* Walks in no order: start with *at = 0; NULL at the end. The map must not change meanwhile. */
 void *map_next(const struct map *m, size_t *at, uint64_t *key_out);

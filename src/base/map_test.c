@@ -57,6 +57,21 @@ every_key_may_be_used(void **state)
 }
 
 static void
+numbers_may_stand_in_for_pointers(void **state)
+{
+	(void)state;
+	AUTO(map_done) struct map m = { 0 };
+
+	assert_int_equal(map_get_number(&m, 1), 0);
+	map_put_number(&m, 1, 7);
+	map_put_number(&m, 2, SIZE_MAX);
+	map_put_number(&m, 1, 8);
+	assert_int_equal(map_get_number(&m, 1), 8);
+	assert_true(map_get_number(&m, 2) == SIZE_MAX);
+	assert_int_equal(map_get_number(&m, 3), 0);
+}
+
+static void
 a_map_done_with_is_empty_and_serves_again(void **state)
 {
 	(void)state;
@@ -163,6 +178,7 @@ main(void)
 		cmocka_unit_test(an_empty_map_has_nothing),
 		cmocka_unit_test(putting_twice_replaces_and_returns_the_former),
 		cmocka_unit_test(every_key_may_be_used),
+		cmocka_unit_test(numbers_may_stand_in_for_pointers),
 		cmocka_unit_test(a_map_done_with_is_empty_and_serves_again),
 		cmocka_unit_test(a_table_filled_and_emptied_for_long_does_not_grow),
 		cmocka_unit_test(random_use_matches_a_plain_table),

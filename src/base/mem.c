@@ -57,6 +57,12 @@ mem_dup0(const char *p, size_t n)
 	return d;
 }
 
+void *
+mem_unconst(const void *p)
+{
+	return (void *)(uintptr_t)p; /* NOLINT(performance-no-int-to-ptr): meant, and only here */
+}
+
 void
 mem_wipe(void *p, size_t n)
 {

@@ -19,5 +19,8 @@ char *mem_dup0(const char *p, size_t n);
 #define MEM_NEW_ARRAY(type, n) ((type *)mem_zalloc_array((n), sizeof(type)))
 void *mem_zalloc_array(size_t count, size_t size);
 
+/* The same address without const, for interfaces that do not change the bytes but do not say so
+ * (writev), and for wiping what a view of our own shows. */
+void *mem_unconst(const void *p);
 /* Wipes `n` bytes so that the compiler cannot leave it out; for secrets. */
 void mem_wipe(void *p, size_t n);

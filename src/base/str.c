@@ -117,7 +117,7 @@ str_sub(struct str s, size_t at, size_t n)
 		at = s.n;
 	if (n > s.n - at)
 		n = s.n - at;
-	return (struct str){ s.p != NULL ? s.p + at : NULL, n };
+	return s.p != NULL ? (struct str){ s.p + at, n } : (struct str){ NULL, 0 };
 }
 
 struct str

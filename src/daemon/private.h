@@ -96,7 +96,7 @@ struct smtp_server_opts worker_server_opts(const struct daemon *d);
 
 /* serve.c */
 /* submit_opts.on_drained of a worker. */
-void daemon_worker_drained(void *worker);
+void daemon_worker_drained(void *arg);
 
 /* books.c */
 /* Reads the settings from the store into d->relays and d->accounts. Main thread, before the threads

@@ -149,7 +149,7 @@ static enum rc
 check_free(const struct net_addr *at, struct fault *f)
 {
 	struct listener_opts alone = { 0 };
-	int fd;
+	int fd = -1;
 	enum rc rc = at->port != 0 ? listener_open(at, &alone, &fd, f) : RC_DONE;
 
 	if (rc == RC_OK)
@@ -179,7 +179,7 @@ listen_at(struct daemon *d, struct net_addr *at, bool implicit_tls, struct fault
 		struct door_port *port = ARENA_NEW(&d->config.arena, struct door_port);
 		*port = (struct door_port){ w, implicit_tls };
 		w->listeners =
-		    mem_realloc(w->listeners, (w->n_listeners + 1) * sizeof(w->listeners[0]));
+		    mem_realloc(w->listeners, (w->n_listeners + 1) * sizeof(struct listener *));
 		w->listeners[w->n_listeners++] = listener_new(w->loop, fd, &listener_ops, port);
 	}
 	return RC_OK;

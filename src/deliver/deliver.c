@@ -285,7 +285,7 @@ deliver_report_mailbox(struct deliver *d)
 void
 deliver_add_carrier(struct deliver *d, struct mailbox *carrier)
 {
-	d->carriers = mem_realloc(d->carriers, (d->n_carriers + 1) * sizeof(d->carriers[0]));
+	d->carriers = mem_realloc(d->carriers, (d->n_carriers + 1) * sizeof(struct mailbox *));
 	d->carriers[d->n_carriers++] = carrier;
 }
 

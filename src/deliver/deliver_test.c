@@ -465,7 +465,6 @@ a_recipient_that_is_being_sent_cannot_be_cancelled(void **state)
 	b.relays[0].hold_dots = true;
 	struct msg_id id = bed_send(&b, &mail);
 	BED_UNTIL(&b, bed_has_dot, NULL);
-	AUTO(arena_done) struct arena a = { 0 };
 	struct store_recipient_row r = bed_rcpt(&b, id, 0);
 	struct store_row row = { .rcpt = r.id, .msg = id, .account = r.account, .group = r.group };
 	struct bed_wish_order w = { .o = { .order = { .run = bed_on_wish }, .b = &b },

@@ -179,7 +179,7 @@ void deliver_touch(struct deliver_way *w);
 void deliver_touch_all(struct deliver *d);
 
 /* ---- intake.c: what the writer says ---- */
-void deliver_on_store(void *arg, struct mailbox_item *first);
+void deliver_on_store(void *arg, struct mailbox_item *item);
 /* At the end: frees what the writer said too late to be heard. It is on disk. */
 void deliver_forget_mail(struct deliver *d);
 struct deliver_group *deliver_group_of(struct deliver *d, struct group_id id);
@@ -218,7 +218,7 @@ void deliver_on_regrouped(struct deliver *d, struct store_op *op);
 int64_t deliver_regroup_step(struct deliver *d);
 
 /* ---- links.c: connections and what goes out on them ---- */
-void deliver_on_reports(void *arg, struct mailbox_item *first);
+void deliver_on_reports(void *arg, struct mailbox_item *item);
 /* The content of the job's message was read, or could not be. */
 void deliver_job_loaded(struct deliver *d, struct deliver_job *job, enum rc rc);
 void deliver_pump(struct deliver *d, struct deliver_way *w);

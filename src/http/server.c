@@ -11,6 +11,7 @@
  * first. */
 #include "http/server.h"
 
+#include <fcntl.h>
 #include <microhttpd.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -71,7 +72,7 @@ on_whole(struct http_port *p, struct http_exchange *x)
 	return x->response != NULL ? give_answer(x) : MHD_YES;
 }
 
-static enum MHD_Result
+static enum MHD_Result /* NOLINTNEXTLINE(readability-function-size): the library's signature */
 on_access(void *arg, struct MHD_Connection *c, const char *url, const char *method,
     const char *version, const char *piece, size_t *piece_n, void **request)
 {
@@ -278,7 +279,7 @@ http_server_set_tls(struct http_server *s, const char *cert, const char *key, st
 		}
 	}
 	LIST_FOREACH(p, &old, struct http_port, link) {
-		int fd = rc == RC_OK ? dup(p->fd) : -1;
+		int fd = rc == RC_OK ? fcntl(p->fd, F_DUPFD_CLOEXEC, 0) : -1;
 		if (rc == RC_OK && fd < 0)
 			rc = fault_sys(f, RC_IO, "the new certificate is not used yet");
 		if (rc == RC_OK)

@@ -27,7 +27,7 @@ typedef void loop_fn(void *arg);
 struct loop *loop_new(void);
 /* Not from inside loop_run. Timers, watches, tasks and hooks must be gone by then; tasks that are
  * still queued (frees, mostly) are run first. */
-void loop_free(struct loop **loop);
+void loop_free(struct loop **lp);
 
 /* Turns until loop_stop; returns after the turn in which that was called. May be called again. */
 void loop_run(struct loop *loop);

@@ -30,6 +30,6 @@ pool_job_of(struct mailbox_item *item)
 /* `threads` > 0 threads, named `name`. */
 struct pool *pool_new(const char *name, unsigned threads);
 /* Runs what still waits, then ends the threads. Reply mailboxes must still be there. */
-void pool_free(struct pool **pool);
+void pool_free(struct pool **pp);
 /* Hands `job` (run and reply set) over. Any thread. */
 void pool_post(struct pool *pool, struct pool_job *job);

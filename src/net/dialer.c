@@ -463,12 +463,12 @@ void
 dialer_free(struct dialer **drp)
 {
 	struct dialer *dr = *drp;
+	struct dial *d;
 
 	if (dr == NULL)
 		return;
 	*drp = NULL;
-	while (!list_is_empty(&dr->dials)) {
-		struct dial *d = CONTAINER_OF(dr->dials.next, struct dial, link);
+	LIST_FOREACH(d, &dr->dials, struct dial, link) {
 		detach(d);
 		destroy(d);
 	}

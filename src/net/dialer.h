@@ -55,4 +55,4 @@ void dialer_free(struct dialer **d);
 struct dial *dialer_dial(struct dialer *d, struct str host, uint16_t port,
     const struct dial_opts *opts, dial_fn *on_done, void *arg);
 /* No callback from now on. Takes NULL, nulls the pointer. */
-void dialer_cancel(struct dial **dial);
+void dialer_cancel(struct dial **dp);

@@ -549,16 +549,17 @@ resolver_free(struct resolver **rp)
 {
 	struct resolver *r = *rp;
 	struct query *q;
+	struct lookup *l;
 
 	if (r == NULL)
 		return;
 	*rp = NULL;
 	LIST_FOREACH(q, &r->queries, struct query, link) {
-		while (!list_is_empty(&q->waiting))
-			lookup_free(CONTAINER_OF(q->waiting.next, struct lookup, link));
+		LIST_FOREACH(l, &q->waiting, struct lookup, link)
+			lookup_free(l);
 	}
-	while (!list_is_empty(&r->told))
-		lookup_free(CONTAINER_OF(r->told.next, struct lookup, link));
+	LIST_FOREACH(l, &r->told, struct lookup, link)
+		lookup_free(l);
 	if (r->channel != NULL)
 		ares_destroy(r->channel); /* settles every query */
 	ASSERT(list_is_empty(&r->queries) && list_is_empty(&r->sockets));

@@ -30,13 +30,13 @@ enum rc tls_ctx_new_server(
 enum rc tls_ctx_new_client(const char *ca_file, struct tls_ctx **out, struct fault *f);
 struct tls_ctx *tls_ctx_ref(struct tls_ctx *ctx);
 /* Takes NULL, nulls the pointer. */
-void tls_ctx_unref(struct tls_ctx **ctx);
+void tls_ctx_unref(struct tls_ctx **cp);
 bool tls_ctx_is_server(const struct tls_ctx *ctx);
 
 /* Holds at most `max_sessions`, the least recently used leave first. One loop; outlives the
  * connections that use it. */
 struct tls_cache *tls_cache_new(size_t max_sessions);
-void tls_cache_free(struct tls_cache **cache);
+void tls_cache_free(struct tls_cache **cp);
 size_t tls_cache_count(const struct tls_cache *cache);
 
 /* Whom a client talks to. Copied by the call that takes it. */

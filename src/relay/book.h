@@ -62,7 +62,7 @@ enum rc relay_book_new(
     const struct relay_book_rows *rows, struct relay_book **out, struct fault *f);
 struct relay_book *relay_book_ref(struct relay_book *book);
 /* Drops one reference; the last one frees. Takes NULL; nulls the pointer. Serves with AUTO. */
-void relay_book_unref(struct relay_book **book);
+void relay_book_unref(struct relay_book **bp);
 
 enum relay_refusal {
 	RELAY_REFUSAL_NONE,       /* there is a way */

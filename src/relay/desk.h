@@ -35,7 +35,7 @@ struct relay_desk;
 /* `seed` drives the jitter of waits. A day, for quotas and counters, begins `day_offset_us` before
  * UTC's (8 hours for Beijing). */
 struct relay_desk *relay_desk_new(uint64_t seed, int64_t day_offset_us);
-void relay_desk_free(struct relay_desk **desk);
+void relay_desk_free(struct relay_desk **dp);
 
 /* Takes the versions of `book` and forgets those it no longer names as soon as they are idle. Keeps
  * a reference to the book. Health is kept across books, since versions are immutable; limits of the

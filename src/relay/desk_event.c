@@ -75,11 +75,10 @@ static void
 hold_sender(struct relay_desk *desk, struct desk_version *v, struct str sender,
     const struct relay_verdict *verdict, bool soft)
 {
-	bool fresh;
 	const struct relay_hold *h =
-	    relay_login_hold(v->login, sender, verdict, soft, desk->last_us, &desk->prng, &fresh);
+	    relay_login_hold(v->login, sender, verdict, soft, desk->last_us, &desk->prng);
 
-	if (fresh)
+	if (h->fresh)
 		relay_desk_tell_sender(desk, RELAY_NEWS_SENDER_HELD, v, h);
 }
 

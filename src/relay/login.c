@@ -215,16 +215,16 @@ add_hold(struct relay_login *login, struct str sender)
 
 struct relay_hold *
 relay_login_hold(struct relay_login *login, struct str sender, const struct relay_verdict *verdict,
-    bool soft, int64_t now_us, struct prng *r, bool *fresh_out)
+    bool soft, int64_t now_us, struct prng *r)
 {
 	struct relay_hold *h = relay_login_find_hold(login, sender);
 	int64_t rest;
 
 	if (h == NULL)
 		h = add_hold(login, sender_key(sender));
-	*fresh_out = !h->held;
+	h->fresh = !h->held;
 	/* Refusals of messages that were under way together count once. */
-	if (*fresh_out)
+	if (h->fresh)
 		h->times++;
 	if (soft)
 		rest = relay_breaker_rest_us(h->times, r);

@@ -18,7 +18,8 @@
 struct relay_hold {
 	char *sender; /* lower case; "<>" for the null sender */
 	uint64_t hash;
-	bool held; /* false: it may try, but its next refusal holds it longer */
+	bool held;  /* false: it may try, but its next refusal holds it longer */
+	bool fresh; /* the last relay_login_hold found it not held */
 	uint32_t times;
 	int64_t until_us; /* held: when it may try; else: when this is forgotten */
 	const char *why;  /* static */
@@ -65,7 +66,7 @@ struct relay_login {
 #define RELAY_HOLDS_MAX 1000u
 
 struct relay_login *relay_login_new(struct str name);
-void relay_login_free(struct relay_login **login);
+void relay_login_free(struct relay_login **lp);
 
 /* Begins a new day when `day` is another. True if so. */
 bool relay_login_set_day(struct relay_login *login, int64_t day);
@@ -91,10 +92,9 @@ void relay_login_went_well(struct relay_login *login, uint32_t most, int64_t now
 /* The record of `sender` (any case; empty for the null sender), or NULL. */
 struct relay_hold *relay_login_find_hold(const struct relay_login *login, struct str sender);
 /* Holds `sender` from now on: an hour first, doubling to a day; `soft`: 5 s doubling to 5 minutes.
- * The record is valid until the next call. *fresh_out: it was not held before. */
+ * The record is valid until the next call; its `fresh` says that it was not held before. */
 struct relay_hold *relay_login_hold(struct relay_login *login, struct str sender,
-    const struct relay_verdict *verdict, bool soft, int64_t now_us, struct prng *r,
-    bool *fresh_out);
+    const struct relay_verdict *verdict, bool soft, int64_t now_us, struct prng *r);
 /* Forgets the record at `i`. */
 void relay_login_drop_hold(struct relay_login *login, size_t i);
 /* Senders held now. */

@@ -145,21 +145,20 @@ a_held_sender_is_known_in_any_case_and_held_longer_the_next_time(void **state)
 {
 	struct relay_login *login = relay_login_new(STR("a@b"));
 	struct prng r = prng_make(1);
-	bool fresh;
 
 	(void)state;
 	struct relay_hold *h =
-	    relay_login_hold(login, STR("Bad@x.org"), &wrong_sender, false, NOW, &r, &fresh);
-	assert_true(fresh && h->held);
+	    relay_login_hold(login, STR("Bad@x.org"), &wrong_sender, false, NOW, &r);
+	assert_true(h->fresh && h->held);
 	assert_int_equal(h->until_us, NOW + HOURS(1));
 	assert_ptr_equal(relay_login_find_hold(login, STR("bad@X.org")), h);
 	assert_null(relay_login_find_hold(login, STR("good@x.org")));
-	(void)relay_login_hold(login, STR("bad@x.org"), &wrong_sender, false, NOW, &r, &fresh);
-	assert_false(fresh);
+	(void)relay_login_hold(login, STR("bad@x.org"), &wrong_sender, false, NOW, &r);
+	assert_false(h->fresh);
 	assert_int_equal(h->times, 1);
 	h->held = false;
-	(void)relay_login_hold(login, STR("bad@x.org"), &wrong_sender, false, NOW, &r, &fresh);
-	assert_true(fresh);
+	(void)relay_login_hold(login, STR("bad@x.org"), &wrong_sender, false, NOW, &r);
+	assert_true(h->fresh);
 	assert_int_equal(h->until_us, NOW + HOURS(2));
 	relay_login_audit(login);
 	relay_login_free(&login);
@@ -170,10 +169,9 @@ the_null_sender_is_held_under_its_own_name(void **state)
 {
 	struct relay_login *login = relay_login_new(STR("a@b"));
 	struct prng r = prng_make(1);
-	bool fresh;
 
 	(void)state;
-	(void)relay_login_hold(login, STR(""), &wrong_sender, false, NOW, &r, &fresh);
+	(void)relay_login_hold(login, STR(""), &wrong_sender, false, NOW, &r);
 	assert_non_null(relay_login_find_hold(login, STR("<>")));
 	assert_non_null(relay_login_find_hold(login, STR("")));
 	relay_login_free(&login);
@@ -185,13 +183,12 @@ held_senders_are_bounded(void **state)
 	struct relay_login *login = relay_login_new(STR("a@b"));
 	struct prng r = prng_make(1);
 	char name[32];
-	bool fresh;
 
 	(void)state;
 	for (int i = 0; i < (int)RELAY_HOLDS_MAX + 50; i++) {
 		(void)snprintf(name, sizeof(name), "s%d@x.org", i);
 		(void)relay_login_hold(
-		    login, str_from(name), &wrong_sender, false, NOW + SECONDS(i), &r, &fresh);
+		    login, str_from(name), &wrong_sender, false, NOW + SECONDS(i), &r);
 	}
 	assert_int_equal(relay_login_held_count(login), RELAY_HOLDS_MAX);
 	assert_null(relay_login_find_hold(login, STR("s0@x.org")));

@@ -374,10 +374,13 @@ parse_salt(struct str text, struct scram_offer *out)
 	AUTO(buf_done) struct buf salt = { 0 };
 
 	buf_init(&salt, SCRAM_SALT_MAX + 2);
-	if (!base64_decode(&salt, text) || buf_len(&salt) == 0 || buf_len(&salt) > SCRAM_SALT_MAX)
+	if (!base64_decode(&salt, text))
 		return false;
-	out->salt_n = buf_len(&salt);
-	memcpy(out->salt, buf_str(&salt).p, out->salt_n);
+	struct str s = buf_str(&salt);
+	if (s.n == 0 || s.n > SCRAM_SALT_MAX)
+		return false;
+	out->salt_n = s.n;
+	memcpy(out->salt, s.p, s.n);
 	return true;
 }
 

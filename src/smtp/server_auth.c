@@ -46,7 +46,7 @@ static void
 wipe(struct str line)
 {
 	if (line.n != 0)
-		mem_wipe((void *)(uintptr_t)line.p, line.n);
+		mem_wipe(mem_unconst(line.p), line.n);
 }
 
 /* ---- verdicts ---- */

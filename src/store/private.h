@@ -347,7 +347,7 @@ enum rc store_recover(struct store *s, struct fault *fault);
 
 /* ---- writer.c */
 
-void *store_writer_main(void *store);
+void *store_writer_main(void *arg);
 
 /* ---- checkpoint.c */
 

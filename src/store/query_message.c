@@ -281,7 +281,7 @@ enum rc
 store_query_attempts(struct store_reader *r, struct rcpt_id id, struct store_attempt_list *q,
     struct arena *a, struct fault *fault)
 {
-	int64_t newest;
+	int64_t newest = 0;
 	enum rc rc = newest_attempt(r, id, &newest, fault);
 
 	if (rc != RC_OK)

@@ -62,7 +62,7 @@ enum rc
 store_reader_content(struct store_reader *r, struct msg_id id, struct store_content at,
     struct blob **out, struct fault *fault)
 {
-	struct store_content now;
+	struct store_content now = { 0 };
 	int dir_fd = r->store->segments.dir_fd;
 
 	if (at.segment != 0 && store_content_read(dir_fd, id.v, at, out, NULL) == RC_OK)

@@ -129,7 +129,7 @@ batch_add(struct batch *b, struct store_message *m, uint64_t at)
 	if (content.n > 0)
 		b->iov[b->n_iov++] = (struct iovec){ m->content->p, content.n };
 	if (content.n % 8 != 0)
-		b->iov[b->n_iov++] = (struct iovec){ (void *)(uintptr_t)zeros, 8 - content.n % 8 };
+		b->iov[b->n_iov++] = (struct iovec){ mem_unconst(zeros), 8 - content.n % 8 };
 	m->at.offset = (uint32_t)at;
 	m->at.bytes = (uint32_t)content.n;
 	b->msgs[b->n++] = m;
@@ -218,7 +218,7 @@ store_segment_add(struct store *s, uint32_t segment, uint64_t msg, bool live)
 void
 store_segment_release(struct store *s, uint32_t segment, uint64_t msg, int64_t at_us)
 {
-	uintptr_t moved = (uintptr_t)map_get(&s->segments.moved, msg);
+	size_t moved = map_get_number(&s->segments.moved, msg);
 
 	if (moved != 0) {
 		segment = (uint32_t)moved;
@@ -322,7 +322,7 @@ store_segment_commit(struct store *s)
 		g->last_done_us = g->t_done_us;
 	}
 	for (size_t i = 0; i < gs->moving.n; i += 2)
-		map_put(&gs->moved, gs->moving.v[i], (void *)(uintptr_t)gs->moving.v[i + 1]);
+		map_put_number(&gs->moved, gs->moving.v[i], gs->moving.v[i + 1]);
 	for (size_t i = 0; i < gs->forgotten.n; i++)
 		map_remove(&gs->moved, gs->forgotten.v[i]);
 	forget_touched(gs);
@@ -445,8 +445,7 @@ load_rows(struct store *s, struct fault *fault)
 		return rc;
 	st = store_db_stmt(&s->db, "SELECT msg, segment FROM moved");
 	while ((rc = store_db_step(&s->db, st, fault)) == RC_OK)
-		map_put(
-		    &gs->moved, store_db_col_id(st, 0), (void *)(uintptr_t)store_db_col_id(st, 1));
+		map_put_number(&gs->moved, store_db_col_id(st, 0), store_db_col_id(st, 1));
 	atomic_store(&s->metrics.segments, gs->by_id.count);
 	return rc == RC_DONE ? RC_OK : rc;
 }

@@ -34,7 +34,7 @@ store_tally_counter(enum store_state s)
 static struct store_total *
 total_of(struct store_tally *t, uint64_t account)
 {
-	uintptr_t at = (uintptr_t)map_get(&t->by_account, account);
+	size_t at = map_get_number(&t->by_account, account);
 
 	if (at != 0)
 		return &t->totals[at - 1];
@@ -44,7 +44,7 @@ total_of(struct store_tally *t, uint64_t account)
 	}
 	t->totals[t->n_totals] = (struct store_total){ .account = account };
 	t->n_totals++;
-	map_put(&t->by_account, account, (void *)(uintptr_t)t->n_totals);
+	map_put_number(&t->by_account, account, t->n_totals);
 	return &t->totals[t->n_totals - 1];
 }
 
@@ -77,7 +77,7 @@ void
 store_tally_stat(struct store_tally *t, const struct store_stat *kind)
 {
 	uint64_t h = stat_hash(kind);
-	uintptr_t at = (uintptr_t)map_get(&t->by_stat, h);
+	size_t at = map_get_number(&t->by_stat, h);
 
 	if (at != 0) {
 		struct store_stat *e = &t->stats[at - 1];
@@ -92,7 +92,7 @@ store_tally_stat(struct store_tally *t, const struct store_stat *kind)
 		t->stats = mem_realloc(t->stats, t->cap_stats * sizeof(*t->stats));
 	}
 	t->stats[t->n_stats++] = *kind;
-	map_put(&t->by_stat, h, (void *)(uintptr_t)t->n_stats);
+	map_put_number(&t->by_stat, h, t->n_stats);
 }
 
 static enum rc

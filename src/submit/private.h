@@ -34,8 +34,8 @@ struct submit {
 };
 
 /* smtp_door.c */
-void submit_on_acks(void *arg, struct mailbox_item *first);
-void submit_on_checked(void *arg, struct mailbox_item *first);
+void submit_on_acks(void *arg, struct mailbox_item *item);
+void submit_on_checked(void *arg, struct mailbox_item *item);
 void submit_flush_confirms(struct submit *s);
 /* submit.c */
 void submit_tell_drained(struct submit *s);
