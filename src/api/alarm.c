@@ -72,10 +72,13 @@ read_alarm(struct api_call *c, struct store_alarm_row *row, struct fault *f)
 		return RC_OK;
 	}
 	if (str_eq(row->kind, STR("url")))
-		return fault_set(f, RC_INVALID,
-		    "kind url is not available yet; a command such as \"curl -sS --data-binary @- URL\" does it");
+		return str_starts(row->target, STR("https://")) ||
+			       str_starts(row->target, STR("http://"))
+			   ? RC_OK
+			   : fault_set(f, RC_INVALID,
+				 "target of kind url begins with https:// or http://");
 	if (!str_eq(row->kind, STR("command")))
-		return fault_set(f, RC_INVALID, "kind must be mail or command");
+		return fault_set(f, RC_INVALID, "kind must be mail, command or url");
 	return RC_OK;
 }
 

@@ -15,6 +15,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "api/alarm_post.h"
 #include "api/email.h"
 #include "api/problems.h"
 #include "base/log.h"
@@ -227,6 +228,8 @@ api_watch_sound(struct api *a, const struct store_alarm_row *alarms, size_t n, s
 			run_command(a->alarms, alarms[i].target, subject, text);
 		else if (str_eq(alarms[i].kind, STR("mail")))
 			send_mail(a, alarms[i].target, subject, text);
+		else if (str_eq(alarms[i].kind, STR("url")))
+			api_alarm_post(a->opts.pool, alarms[i].target, subject, text);
 	}
 }
 

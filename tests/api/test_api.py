@@ -1,4 +1,7 @@
 """The admin API against a real service: what it promises in shapes, refusals and effects."""
+import threading
+import queue
+import http.server
 import base64
 import http.client
 import json
@@ -571,8 +574,33 @@ def test_an_alarms_command_gets_the_text_and_the_subject(service, place):
     assert service.api.get("/alarms")["data"][0]["target"] == command
     service.api.delete("/alarms/%d" % made["id"])
     refused(404, service.api.delete, "/alarms/%d" % made["id"])
-    refused(422, service.api.post, "/alarms", {"kind": "url", "target": "http://x"})
+    refused(422, service.api.post, "/alarms", {"kind": "url", "target": "ftp://x"})
     refused(422, service.api.post, "/alarms", {"kind": "mail", "target": "nobody"})
+
+
+def test_an_alarm_is_posted_to_a_url(service):
+    got = queue.Queue()
+
+    class Receiver(http.server.BaseHTTPRequestHandler):
+        def do_POST(self):
+            got.put(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
+            self.send_response(204)
+            self.end_headers()
+
+        def log_message(self, *args):
+            pass
+
+    server = http.server.HTTPServer(("127.0.0.1", 0), Receiver)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        url = "http://127.0.0.1:%d/alarm" % server.server_port
+        service.api.post("/alarms", {"kind": "url", "target": url})
+        assert service.api.post("/alarms/test")["alarms"] == 1
+        alarm = got.get(timeout=10)
+        assert "test" in alarm["text"] and alarm["subject"]
+    finally:
+        server.shutdown()
+        server.server_close()
 
 
 def test_an_alarm_goes_out_as_mail(service, sink):
