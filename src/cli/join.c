@@ -142,7 +142,7 @@ pass(struct join *j)
 static void
 hear(struct join *j, struct str line)
 {
-	if (line.n < 3 || (line.n > 3 && line.p[3] == '-'))
+	if (line.p == NULL || line.n < 3 || (line.n > 3 && line.p[3] == '-'))
 		return;
 	if (j->turn != GREETING && j->turn != REPLY)
 		return;

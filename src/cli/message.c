@@ -43,9 +43,9 @@ run_list(struct cli *c)
 	}
 	cli_table_init(&t, &c->arena);
 	cli_table_column(&t, "ID", CLI_LEFT);
-	cli_table_column(&t, "TAKEN IN", CLI_LEFT);
+	cli_table_column(&t, "AGE", CLI_LEFT);
 	cli_table_column(&t, "STATE", CLI_LEFT);
-	cli_table_column(&t, "FROM", CLI_ELASTIC);
+	cli_table_column(&t, "FROM", CLI_ELASTIC | CLI_WIDE);
 	cli_table_column(&t, "TO", CLI_ELASTIC);
 	cli_table_column(&t, "SUBJECT", CLI_ELASTIC);
 	for (size_t i = 0; i < json_count(data); i++) {
@@ -53,7 +53,7 @@ run_list(struct cli *c)
 		struct str state = cli_call_text(c, m, "state");
 		last = cli_call_text(c, m, "id");
 		cli_table_cell(&t, CLI_PLAIN, last);
-		cli_table_cell(&t, CLI_PLAIN, cli_screen_ago(c, cli_call_text(c, m, "created_at")));
+		cli_table_cell(&t, CLI_PLAIN, cli_screen_age(c, cli_call_text(c, m, "created_at")));
 		cli_table_cell(&t, cli_message_state_style(state), state);
 		cli_table_cell(&t, CLI_PLAIN, cli_message_sender(c, m));
 		cli_table_cell(&t, CLI_PLAIN, recipients_of(c, m));

@@ -49,6 +49,8 @@ struct str cli_screen_ago(struct cli *c, struct str rfc3339);
 /* A cell with the number at `path`, dim where it is 0. */
 void cli_screen_count(struct cli *c, struct cli_table *t, enum cli_style style,
     const struct json *v, const char *path);
+/* "3 min", for a column of ages. */
+struct str cli_screen_age(struct cli *c, struct str rfc3339);
 /* One sentence on standard error, with the program's name before it; returns `status`. */
 int cli_screen_fail(enum cli_exit status, const char *fmt, ...) PRINTF_LIKE(2, 3);
 /* Asks on the terminal; true for yes. Without a terminal nobody is asked: true. */

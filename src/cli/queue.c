@@ -148,10 +148,10 @@ run_list(struct cli *c)
 	cli_table_column(&t, "ID", CLI_LEFT);
 	cli_table_column(&t, "STATE", CLI_LEFT);
 	cli_table_column(&t, "DUE", CLI_LEFT);
-	cli_table_column(&t, "TRIES", CLI_RIGHT);
-	cli_table_column(&t, "FROM", CLI_ELASTIC);
+	cli_table_column(&t, "TRIES", CLI_RIGHT | CLI_WIDE);
+	cli_table_column(&t, "FROM", CLI_ELASTIC | CLI_WIDE);
 	cli_table_column(&t, "TO", CLI_ELASTIC);
-	cli_table_column(&t, "WHY", CLI_ELASTIC);
+	cli_table_column(&t, "WHY", CLI_ELASTIC | CLI_WIDE);
 	for (size_t i = 0; i < json_count(data); i++) {
 		const struct json *r = json_item(data, i);
 		struct str s = cli_call_text(c, r, "state"), due = cli_call_text(c, r, "due_at");

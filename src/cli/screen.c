@@ -117,6 +117,21 @@ cli_screen_ago(struct cli *c, struct str rfc3339)
 	return out;
 }
 
+struct str
+cli_screen_age(struct cli *c, struct str rfc3339)
+{
+	struct buf b;
+	int64_t us;
+
+	if (!cli_words_parse_time(rfc3339, &us))
+		return (struct str){ 0 };
+	buf_init(&b, 64);
+	cli_words_span(&b, (c->now_us - us) / SECONDS(1) * SECONDS(1));
+	struct str out = arena_str(&c->arena, buf_str(&b));
+	buf_done(&b);
+	return out;
+}
+
 void
 cli_screen_count(struct cli *c, struct cli_table *t, enum cli_style style, const struct json *v,
     const char *path)

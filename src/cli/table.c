@@ -8,6 +8,8 @@
 
 #define GAP         2
 #define ELASTIC_MIN 8
+#define COMFORT     16       /* what an elastic column wants before others are left out for it */
+#define HIDDEN      SIZE_MAX /* as a width */
 
 static const char *const codes[] = {
 	[CLI_PLAIN] = "",
@@ -79,11 +81,51 @@ has_head(const struct cli_table *t)
 	return false;
 }
 
+/* Columns needed by those shown, elastic ones counted with at most `most`. */
+static size_t
+total_of(const struct cli_table *t, const size_t *widths, size_t most)
+{
+	size_t total = t->indent, n = 0;
+
+	for (size_t i = 0; i < t->n_columns; i++) {
+		if (widths[i] == HIDDEN)
+			continue;
+		bool cut = (t->flags[i] & CLI_ELASTIC) != 0 && widths[i] > most;
+		total += (cut ? most : widths[i]) + (n++ != 0 ? GAP : 0);
+	}
+	return total;
+}
+
+static void
+hide(const struct cli_table *t, size_t *widths, size_t limit)
+{
+	for (size_t i = t->n_columns; i-- > 0 && total_of(t, widths, COMFORT) > limit;) {
+		if ((t->flags[i] & CLI_WIDE) != 0)
+			widths[i] = HIDDEN;
+	}
+}
+
+static void
+shrink(const struct cli_table *t, size_t *widths, size_t limit)
+{
+	for (size_t total = total_of(t, widths, SIZE_MAX); total > limit; total--) {
+		size_t widest = t->n_columns;
+		for (size_t i = 0; i < t->n_columns; i++) {
+			if ((t->flags[i] & CLI_ELASTIC) == 0 || widths[i] == HIDDEN ||
+			    widths[i] <= ELASTIC_MIN)
+				continue;
+			if (widest == t->n_columns || widths[i] > widths[widest])
+				widest = i;
+		}
+		if (widest == t->n_columns)
+			return;
+		widths[widest]--;
+	}
+}
+
 static void
 measure(const struct cli_table *t, size_t *widths, size_t limit)
 {
-	size_t total = t->indent + (t->n_columns - 1) * GAP;
-
 	for (size_t i = 0; i < t->n_columns; i++)
 		widths[i] = cli_text_width(t->titles[i]);
 	for (size_t i = 0; i < t->n_cells; i++) {
@@ -91,17 +133,10 @@ measure(const struct cli_table *t, size_t *widths, size_t limit)
 		if (w > widths[i % t->n_columns])
 			widths[i % t->n_columns] = w;
 	}
-	for (size_t i = 0; i < t->n_columns; i++)
-		total += widths[i];
-	for (size_t i = t->n_columns; limit != 0 && total > limit && i-- > 0;) {
-		if ((t->flags[i] & CLI_ELASTIC) == 0 || widths[i] <= ELASTIC_MIN)
-			continue;
-		size_t give = total - limit;
-		if (give > widths[i] - ELASTIC_MIN)
-			give = widths[i] - ELASTIC_MIN;
-		widths[i] -= give;
-		total -= give;
-	}
+	if (limit == 0)
+		return;
+	hide(t, widths, limit);
+	shrink(t, widths, limit);
 }
 
 static void
@@ -130,12 +165,15 @@ print_row(const struct cli_table *t, struct buf *out, const struct cli_table_cel
 {
 	size_t n = t->n_columns;
 
-	while (n > 0 && row[n - 1].text.n == 0)
+	while (n > 0 && (row[n - 1].text.n == 0 || widths[n - 1] == HIDDEN))
 		n--;
 	if (n != 0)
 		cli_text_add_blanks(out, t->indent);
-	for (size_t i = 0; i < n; i++)
+	for (size_t i = 0; i < n; i++) {
+		if (widths[i] == HIDDEN)
+			continue;
 		print_cell(out, &row[i], widths[i], t->flags[i], i + 1 == n, colour);
+	}
 	buf_add_byte(out, '\n');
 }
 

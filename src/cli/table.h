@@ -1,9 +1,9 @@
 /* Aligned tables on a terminal.
  *
  * A table is filled cell by cell, row by row, and printed once. Columns are as wide as their widest
- * cell; when the whole does not fit, the elastic column gives way and its cells are cut with "…".
- * Without a width (output that goes to a file or a pipe) nothing is cut. Everything lives in the
- * arena given. */
+ * cell; when the whole does not fit, columns for wide terminals are left out, then elastic ones
+ * give way and their cells are cut with "…". Without a width (output that goes to a file or a pipe)
+ * nothing is cut. Everything lives in the arena given. */
 #pragma once
 
 #include <stdbool.h>
@@ -26,7 +26,9 @@ enum cli_style {
 enum cli_column {
 	CLI_LEFT = 0,
 	CLI_RIGHT = 1,   /* numbers */
-	CLI_ELASTIC = 2, /* gives way; with several, the later ones first */
+	CLI_ELASTIC = 2, /* gives way, the widest one first */
+	CLI_WIDE =
+	    4, /* left out where it would leave the elastic ones too little, last one first */
 };
 
 #define CLI_TABLE_COLUMNS 12

@@ -67,6 +67,26 @@ cuts_the_elastic_column_to_the_width(void **state)
 }
 
 static void
+leaves_out_columns_for_wide_terminals_before_it_cuts_much(void **state)
+{
+	(void)state;
+	cli_table_column(&table, "A", CLI_ELASTIC);
+	cli_table_column(&table, "B", CLI_ELASTIC | CLI_WIDE);
+	cli_table_column(&table, "C", CLI_ELASTIC);
+	cli_table_cell(&table, CLI_PLAIN, STR("aaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"));
+	cli_table_cell(&table, CLI_PLAIN, STR("bbbbbbbbbbbbbbbbbbbbbbbbbbbbbb"));
+	cli_table_cell(&table, CLI_PLAIN, STR("cccccccccccccccccccc"));
+	cli_table_print(&table, &out, 40, false);
+	assert_string_equal(buf_cstr(&out), "A                    C\n"
+					    "aaaaaaaaaaaaaaaaaa…  cccccccccccccccccc…\n");
+	buf_clear(&out);
+	cli_table_print(&table, &out, 52, false);
+	assert_true(str_has_byte(buf_str(&out), 'b'));
+	assert_int_equal(
+	    cli_text_width(str_sub(buf_str(&out), 0, str_find(buf_str(&out), '\n'))), 37);
+}
+
+static void
 counts_columns_not_bytes(void **state)
 {
 	(void)state;
@@ -136,6 +156,7 @@ main(void)
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 		TEST(aligns_columns_and_leaves_no_blanks_at_the_end),
 		TEST(cuts_the_elastic_column_to_the_width),
+		TEST(leaves_out_columns_for_wide_terminals_before_it_cuts_much),
 		TEST(counts_columns_not_bytes),
 		TEST(colours_cells_without_moving_columns),
 		TEST(lets_no_control_character_reach_the_terminal),

@@ -154,7 +154,7 @@ cli_words_span(struct buf *b, int64_t us)
 		buf_addf(b, "%lld µs", (long long)us);
 	else if (us < SECONDS(1))
 		buf_addf(b, "%lld ms", (long long)(us / MS(1)));
-	else if (us < SECONDS(10))
+	else if (us < SECONDS(10) && us % SECONDS(1) >= MS(100))
 		buf_addf(b, "%lld.%lld s", (long long)(us / SECONDS(1)),
 		    (long long)(us % SECONDS(1) / MS(100)));
 	else

@@ -126,6 +126,25 @@ def test_a_story_tells_a_refusal_and_whose_fault_it_was(service, directory):
     bad.stop()
 
 
+def test_a_person_settles_what_is_in_doubt(service, directory):
+    import rig
+    odd = rig.Sink(directory, "--drop-after-accept", "100", name="odd")
+    posthouse(service, "relay", "add", "main", "--host", "127.0.0.1", "--port", str(odd.port), "--tls", "none")
+    one = send(service, "--stream", "bulk")
+    end = time.monotonic() + 20
+    while one not in posthouse(service, "queue", "list", "--in-doubt") and time.monotonic() < end:
+        time.sleep(0.05)
+    story = posthouse(service, "message", "show", one)
+    assert "b@y.example, in doubt" in story and "posthouse queue resolve %s/1" % one in " ".join(story.split())
+    assert "1 in doubt" in posthouse(service, "status")
+    assert one in run(data=service.data, face="mailq").out
+    assert posthouse(service, "queue", "resolve", one + "/1", "sent") == "%s/1 is settled as sent.\n" % one
+    assert "b@y.example, sent" in posthouse(service, "message", "show", one)
+    posthouse(service, "queue", "resolve", one + "/1", "sent", status=1)
+    posthouse(service, "queue", "resolve", one + "/1", "perhaps", status=2)
+    odd.stop()
+
+
 def test_status_names_a_relay_that_cannot_be_reached(service):
     import rig
     posthouse(service, "relay", "add", "main", "--host", "127.0.0.1", "--port", str(rig.free_port()), "--tls", "none")
