@@ -102,7 +102,7 @@ cli_message_subject(struct cli *c, const struct json *m)
 	struct buf b;
 
 	buf_init(&b, 64 << 10);
-	rfc2047_decode(&b, cli_call_text(c, m, "subject"));
+	rfc2047_decode(&b, str_trim(cli_call_text(c, m, "subject")));
 	struct str out = arena_str(&c->arena, buf_str(&b));
 	buf_done(&b);
 	return out;

@@ -126,7 +126,10 @@ cli_screen_age(struct cli *c, struct str rfc3339)
 	if (!cli_words_parse_time(rfc3339, &us))
 		return (struct str){ 0 };
 	buf_init(&b, 64);
-	cli_words_span(&b, (c->now_us - us) / SECONDS(1) * SECONDS(1));
+	if (c->now_us - us < SECONDS(1))
+		buf_add(&b, STR("now"));
+	else
+		cli_words_span(&b, (c->now_us - us) / SECONDS(1) * SECONDS(1));
 	struct str out = arena_str(&c->arena, buf_str(&b));
 	buf_done(&b);
 	return out;

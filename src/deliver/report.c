@@ -138,8 +138,8 @@ as_message(struct deliver *d, struct pending_report *p, struct str text)
 	m->about = p->about;
 	m->created_us = d->now_us;
 	m->content = blob_from(text);
-	m->message_id = arena_str(&m->arena, scan.message_id);
-	m->subject = arena_str(&m->arena, scan.subject);
+	m->message_id = arena_str(&m->arena, str_trim(scan.message_id));
+	m->subject = arena_str(&m->arena, str_trim(scan.subject));
 	m->flags = (scan.body_8bit || scan.header_8bit ? STORE_8BITMIME : 0u) |
 		   (scan.header_8bit || p->sender.needs_utf8 ? STORE_SMTPUTF8 : 0u);
 	m->doubt_policy = (uint8_t)queue_doubt_default(STREAM_TRANSACTIONAL);

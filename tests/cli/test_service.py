@@ -123,6 +123,9 @@ def test_a_story_tells_a_refusal_and_whose_fault_it_was(service, directory):
     story = posthouse(service, "message", "show", one)
     assert "b@y.example, bounced" in story
     assert "rcpt: 550 5.1.1 no such user" in story and "recipient's address is at fault" in story
+    reports = [m for m in json.loads(posthouse(service, "message", "list", "--json"))["data"] if m["kind"] == "bounce"]
+    assert [m["to"] for m in reports] == [["a@x.example"]]
+    assert [m[k] for m in reports for k in ("subject", "message_id") if m[k] != m[k].strip()] == []
     bad.stop()
 
 
