@@ -27,6 +27,8 @@ struct entry {
 	int64_t touched_us;
 	uint32_t failures;
 	uint32_t blocks;
+	uint64_t user;       /* of an address: who the failures were for, */
+	bool has_more_users; /* unless there were several */
 };
 
 struct account_guard {
@@ -104,7 +106,8 @@ touch(struct account_guard *g, uint64_t key, int64_t now_us)
 }
 
 static void
-count_failure(struct account_guard *g, uint64_t key, uint32_t allowed, int64_t now_us)
+count_failure(
+    struct account_guard *g, uint64_t key, uint64_t user, uint32_t allowed, int64_t now_us)
 {
 	struct entry *e = touch(g, key, now_us);
 
@@ -112,6 +115,8 @@ count_failure(struct account_guard *g, uint64_t key, uint32_t allowed, int64_t n
 		e->window_start_us = now_us;
 		e->failures = 0;
 	}
+	e->has_more_users = e->failures != 0 && (e->has_more_users || e->user != user);
+	e->user = user;
 	if (++e->failures <= allowed)
 		return;
 	int64_t block = BLOCK_FIRST << (e->blocks < 16 ? e->blocks : 16);
@@ -132,7 +137,7 @@ bool
 account_guard_is_blocked(struct account_guard *g, const struct ip *peer, struct str user,
     int64_t now_us, int64_t *until_out)
 {
-	int64_t until = blocked_until(g, address_key(g, peer));
+	int64_t until = peer != NULL ? blocked_until(g, address_key(g, peer)) : 0;
 	int64_t by_user = blocked_until(g, user_key(g, user));
 
 	if (by_user > until)
@@ -147,14 +152,15 @@ void
 account_guard_note(
     struct account_guard *g, const struct ip *peer, struct str user, bool right, int64_t now_us)
 {
+	uint64_t who = user_key(g, user);
+
 	if (!right) {
-		count_failure(g, address_key(g, peer), ADDRESS_ALLOWED, now_us);
-		count_failure(g, user_key(g, user), USER_ALLOWED, now_us);
+		if (peer != NULL)
+			count_failure(g, address_key(g, peer), who, ADDRESS_ALLOWED, now_us);
+		count_failure(g, who, who, USER_ALLOWED, now_us);
 		return;
 	}
-	struct entry *e = map_remove(&g->entries, address_key(g, peer));
-	if (e != NULL) {
-		list_remove(&e->age);
-		free(e);
-	}
+	struct entry *e = peer != NULL ? map_get(&g->entries, address_key(g, peer)) : NULL;
+	if (e != NULL && e->user == who && !e->has_more_users)
+		e->failures = 0;
 }

@@ -19,9 +19,12 @@ struct account_guard *account_guard_new(void);
 void account_guard_free(struct account_guard **g);
 
 /* Whether a login from `peer` as `user` is to be turned away at `now_us` (monotonic), right secret
- * or not; *until_out is when it may be tried again. */
+ * or not; *until_out is when it may be tried again. `peer` is NULL here and below for one whose
+ * address says nothing, such as that of a machine all of whose programs come from it. */
 bool account_guard_is_blocked(struct account_guard *g, const struct ip *peer, struct str user,
     int64_t now_us, int64_t *until_out);
-/* A login was tried. A right one forgets the address's failures, but not the credential's. */
+/* A login was tried. A right one forgets failures of its address that were all for the same user,
+ * so that who mistypes is not punished and who has one secret cannot go on guessing others. It
+ * forgets none of the credential's. */
 void account_guard_note(
     struct account_guard *g, const struct ip *peer, struct str user, bool right, int64_t now_us);

@@ -32,7 +32,9 @@ key_of_process(void)
 static _Atomic uint32_t *
 counter_of(const struct ip *ip)
 {
-	struct str bytes = str_make((const char *)ip->b, sizeof(ip->b));
+	/* Who has one IPv6 address has 2^64 of them. */
+	size_t n = ip_is_v4(ip) ? sizeof(ip->b) : 8;
+	struct str bytes = str_make((const char *)ip->b, n);
 
 	return &counters[str_hash(bytes, key_of_process()) % COUNTERS];
 }

@@ -110,13 +110,29 @@ path_of(struct arena *a, const struct mail_addr *addr)
 	return s;
 }
 
+/* Refused now rather than kept for a relay that there is not: where routes go by stream, which one
+ * it takes is known only here. */
+static bool
+is_carried(struct submit *s, const struct submit_request *r, const struct submit_rcpt *rcpt,
+    enum stream stream, struct submit_refusal *refusal)
+{
+	struct relay_decision dec;
+
+	relay_book_route(s->relays, r->account, &r->sender, rcpt->addr.domain_ascii, stream, &dec);
+	if (dec.refusal != RELAY_REFUSAL_NO_SENDER)
+		return true;
+	return refuse(refusal, 550, SMTP_ENHANCED(5, 7, 1), "%s", dec.why);
+}
+
 /* Recipients with the group that their routes make of them. */
-static void
-add_rcpts(struct submit *s, const struct submit_request *r, struct store_message *m)
+static bool
+add_rcpts(struct submit *s, const struct submit_request *r, struct store_message *m,
+    struct submit_refusal *refusal)
 {
 	struct relay_decision dec;
 	struct buf key;
 	bool capture = false;
+	bool carried = true;
 
 	if (relay_book_relay_count(s->relays) == 0) {
 		relay_book_route(s->relays, r->account, &r->sender, r->rcpts[0].addr.domain_ascii,
@@ -125,13 +141,14 @@ add_rcpts(struct submit *s, const struct submit_request *r, struct store_message
 	}
 	store_message_add_rcpts(m, (uint32_t)r->n_rcpts);
 	buf_init(&key, RELAY_KEY_MAX);
-	for (size_t i = 0; i < r->n_rcpts; i++) {
+	for (size_t i = 0; i < r->n_rcpts && carried; i++) {
 		const struct submit_rcpt *in = &r->rcpts[i];
 		struct store_recipient *to = &m->rcpts[i];
 		buf_clear(&key);
 		relay_book_group_key(
 		    s->relays, r->account, &r->sender, in->addr.domain_ascii, m->stream, &key);
 		bool same = i > 0 && str_eq(buf_str(&key), m->rcpts[i - 1].group_key);
+		carried = same || is_carried(s, r, in, m->stream, refusal);
 		to->group_key =
 		    same ? m->rcpts[i - 1].group_key : arena_str(&m->arena, buf_str(&key));
 		to->address = path_of(&m->arena, &in->addr);
@@ -141,6 +158,7 @@ add_rcpts(struct submit *s, const struct submit_request *r, struct store_message
 		to->born = capture ? STORE_CAPTURED : STORE_QUEUED;
 	}
 	buf_done(&key);
+	return carried;
 }
 
 static bool
@@ -211,7 +229,8 @@ submit_prepare(struct submit *s, const struct submit_request *r, struct store_me
 	    (scan.body_8bit || scan.header_8bit ? STORE_8BITMIME : 0u) |
 	    (r->sender.needs_utf8 || (r->smtputf8 && scan.header_8bit) ? STORE_SMTPUTF8 : 0u);
 	m->doubt_policy = (uint8_t)(o.has_doubt ? o.doubt : queue_doubt_default(m->stream));
-	add_rcpts(s, r, m);
+	if (!add_rcpts(s, r, m, refusal))
+		return false;
 	if (scan.message_id.p != NULL)
 		make_key(r, &scan, m);
 	*out = TAKE(m);

@@ -149,6 +149,51 @@ bulk_mail_is_known_by_its_header_and_not_repeated_unseen(void **state)
 }
 
 static void
+a_stream_whose_relay_does_not_carry_the_sender_is_refused_not_kept(void **state)
+{
+	AUTO(store_message_free) struct store_message *m = NULL;
+	AUTO(relay_book_unref) struct relay_book *relays = NULL;
+	AUTO(account_book_unref) struct account_book *accounts = NULL;
+	struct account_row local = { .id = ACCOUNT_LOCAL, .name = STR_INIT("local") };
+	struct relay_row relay = { .id = { 1 }, .name = STR_INIT("main"), .current = { 1 } };
+	struct relay_version_row version = { .id = { 1 },
+		.relay = { 1 },
+		.number = 1,
+		.host = STR_INIT("127.0.0.1"),
+		.port = 25,
+		.tls = RELAY_TLS_NONE,
+		.senders = STR_INIT("news@a.example") };
+	struct relay_row any = { .id = { 2 }, .name = STR_INIT("any"), .current = { 2 } };
+	struct relay_version_row open = version;
+	struct relay_route_row routes[] = {
+		{ .id = { 1 }, .relay = { 1 }, .is_default = true },
+		{ .id = { 2 }, .relay = { 2 }, .by_stream = true, .stream = STREAM_TRANSACTIONAL },
+	};
+	struct submit_refusal r;
+	struct fault f = { 0 };
+	struct bench b;
+
+	(void)state;
+	open.id = any.current;
+	open.relay = any.id;
+	open.senders = (struct str){ 0 };
+	struct relay_row both[] = { relay, any };
+	struct relay_version_row versions[] = { version, open };
+	struct relay_book_rows rows = { both, 2, versions, 2, routes, 2, true };
+	setup(&b, 1);
+	assert_int_equal(relay_book_new(&rows, &relays, &f), RC_OK);
+	assert_int_equal(account_book_new(&local, 1, NULL, 0, &accounts, &f), RC_OK);
+	submit_set_books(b.submit, relays, accounts);
+	assert_true(prepare(&b, "From: me@a.example\r\n\r\nbody\r\n", "you@b.example", &m, &r));
+	store_message_free(&m);
+	assert_false(prepare(
+	    &b, "From: me@a.example\r\nPrecedence: bulk\r\n\r\nbody\r\n", "you@b.example", &m, &r));
+	assert_int_equal(r.code, 550);
+	assert_non_null(strstr(r.text, "me@a.example"));
+	teardown(&b);
+}
+
+static void
 the_same_submission_has_the_same_key_and_another_has_not(void **state)
 {
 	AUTO(store_message_free) struct store_message *m1 = NULL;
@@ -240,6 +285,8 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_plain_message_gets_what_is_missing),
 		cmocka_unit_test(bulk_mail_is_known_by_its_header_and_not_repeated_unseen),
+		cmocka_unit_test(
+		    a_stream_whose_relay_does_not_carry_the_sender_is_refused_not_kept),
 		cmocka_unit_test(the_same_submission_has_the_same_key_and_another_has_not),
 		cmocka_unit_test(before_the_first_relay_mail_is_captured),
 		cmocka_unit_test(what_cannot_be_sent_safely_is_refused_with_its_code),

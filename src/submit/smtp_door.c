@@ -11,22 +11,16 @@
 #include <stdlib.h>
 
 #include "account/book.h"
-#include "account/guard.h"
 #include "base/blob.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
-#include "crypto/password.h"
-#include "crypto/password_cache.h"
 #include "relay/book.h"
 #include "store/message.h"
 #include "store/op.h"
 #include "store/store.h"
 #include "submit/crowd.h"
 #include "submit/private.h"
-
-#define COUNT(what)  atomic_fetch_add_explicit(&submit_metrics()->what, 1, memory_order_relaxed)
-#define REFUSED(why) COUNT(refused[SUBMIT_REFUSED_##why])
 
 /* What the door hangs on a session. */
 struct door {
@@ -48,28 +42,14 @@ struct confirm {
 	uint8_t keys[CONFIRM_BATCH][STORE_KEY_SIZE];
 };
 
-/* A password that takes long to check, in the pool. */
-struct check_job {
-	struct pool_job job;
-	struct smtp_server *server;
-	struct smtp_server_ticket ticket;
-	struct password_verifier verifier;
-	char *user;
-	size_t user_n;
-	char *secret;
-	size_t secret_n;
-	bool is_known; /* there is such a credential */
-	enum rc verdict;
-};
-
-static struct submit *
+struct submit *
 submit_of(void *arg)
 {
 	return FROM_ARG(struct submit, arg, SUBMIT_MAGIC);
 }
 
-static void
-answer(struct smtp_server_session *s, struct smtp_server_ticket t, uint16_t code,
+void
+submit_answer(struct smtp_server_session *s, struct smtp_server_ticket t, uint16_t code,
     struct smtp_enhanced e, struct str text)
 {
 	struct smtp_server_reply r = { code, e, text };
@@ -77,8 +57,8 @@ answer(struct smtp_server_session *s, struct smtp_server_ticket t, uint16_t code
 	smtp_server_answer(smtp_server_session_server(s), t, &r);
 }
 
-static struct ip
-peer_of(const struct smtp_server_facts *f)
+struct ip
+submit_peer_of(const struct smtp_server_facts *f)
 {
 	struct ip ip;
 
@@ -101,7 +81,7 @@ on_connect(struct smtp_server_session *ss, struct smtp_server_ticket t, void *ar
 {
 	struct submit *s = submit_of(arg);
 	const struct smtp_server_facts *f = smtp_server_session_facts(ss);
-	struct ip peer = peer_of(f);
+	struct ip peer = submit_peer_of(f);
 	size_t of_peer = submit_crowd_add(&peer);
 	size_t of_all = COUNT(sessions) + 1;
 	bool full = s->opts.max_connections != 0 && of_all > s->opts.max_connections;
@@ -112,7 +92,7 @@ on_connect(struct smtp_server_session *ss, struct smtp_server_ticket t, void *ar
 	if (full || many) {
 		leave(&peer); /* at once: it may take its time to hang up */
 		REFUSED(CONNECTION);
-		answer(ss, t, 421, SMTP_ENHANCED(4, 7, 0),
+		submit_answer(ss, t, 421, SMTP_ENHANCED(4, 7, 0),
 		    full ? STR("Too many connections just now, try again later")
 			 : STR("Too many connections from your address, close some first"));
 		return;
@@ -164,7 +144,7 @@ on_closed(struct smtp_server_session *ss, void *arg)
 
 	if (door == NULL)
 		return; /* it was turned away */
-	struct ip peer = peer_of(f);
+	struct ip peer = submit_peer_of(f);
 	leave(&peer);
 	s->n_sessions--;
 	smtp_server_session_set_data(ss, NULL);
@@ -180,150 +160,6 @@ on_drained(struct smtp_server *server, void *arg)
 	submit_flush_confirms(s);
 	s->is_drained = true;
 	submit_tell_drained(s);
-}
-
-/* ---- logins ---- */
-
-/* Whether this client may try to log in as `user` at all; answers itself when not. */
-static bool
-may_try(struct submit *s, struct smtp_server_session *ss, struct smtp_server_ticket t,
-    struct str user, const struct account_credential **out)
-{
-	struct ip peer = peer_of(smtp_server_session_facts(ss));
-	int64_t until;
-
-	*out = account_book_find(s->accounts, user);
-	if (account_guard_is_blocked(s->guard, &peer, user, loop_now_us(s->opts.loop), &until)) {
-		REFUSED(AUTH);
-		answer(ss, t, 454, SMTP_ENHANCED(4, 7, 0),
-		    STR("Too many wrong logins, try again later"));
-		return false;
-	}
-	if (*out != NULL && !account_credential_may_come_from(*out, &peer)) {
-		REFUSED(AUTH);
-		answer(ss, t, 535, SMTP_ENHANCED(5, 7, 8),
-		    STR("This credential may not be used from your network"));
-		return false;
-	}
-	return true;
-}
-
-/* SCRAM, whose proof the server checks itself. */
-static void
-lookup_credential(
-    struct smtp_server_session *ss, struct smtp_server_ticket t, struct str user, void *arg)
-{
-	struct submit *s = submit_of(arg);
-	const struct account_credential *c;
-
-	if (may_try(s, ss, t, user, &c))
-		smtp_server_answer_credential(
-		    smtp_server_session_server(ss), t, c != NULL ? &c->verifier : NULL);
-}
-
-static void
-check_in_pool(struct pool_job *job)
-{
-	struct check_job *c = CONTAINER_OF(job, struct check_job, job);
-	struct str secret = str_make(c->secret, c->secret_n);
-
-	if (c->is_known)
-		c->verdict = password_check(&c->verifier, secret);
-	else
-		password_check_nobody(secret); /* who does not exist takes as long as who does */
-}
-
-/* PLAIN and LOGIN. A generated secret is checked at once; a chosen one takes a tenth of a second,
- * in the pool. */
-static void
-verify_password(struct smtp_server_session *ss, struct smtp_server_ticket t, struct str user,
-    struct str secret, void *arg)
-{
-	struct submit *s = submit_of(arg);
-	struct smtp_server *server = smtp_server_session_server(ss);
-	const struct account_credential *c;
-
-	if (!may_try(s, ss, t, user, &c))
-		return;
-	if (c != NULL && c->verifier.kind == PASSWORD_GENERATED) {
-		smtp_server_answer_secret(server, t, password_check(&c->verifier, secret) == RC_OK);
-		return;
-	}
-	if (c != NULL && password_cache_has(
-			     s->passwords, user, &c->verifier, secret, loop_now_us(s->opts.loop))) {
-		smtp_server_answer_secret(server, t, true);
-		return;
-	}
-	struct check_job *j = MEM_NEW(struct check_job);
-	*j = (struct check_job){
-		.job = { .run = check_in_pool, .reply = s->checked },
-		.server = server,
-		.ticket = t,
-		.is_known = c != NULL,
-		.verdict = RC_DENIED,
-		.user = str_dup0(user),
-		.user_n = user.n,
-		.secret = str_dup0(secret),
-		.secret_n = secret.n,
-	};
-	if (c != NULL)
-		j->verifier = c->verifier;
-	s->waiting++;
-	pool_post(s->opts.pool, &j->job);
-}
-
-static void
-answer_checked(struct submit *s, struct check_job *j)
-{
-	struct smtp_server_reply later = { 454, SMTP_ENHANCED(4, 7, 0),
-		STR("The login cannot be checked just now, try again later") };
-
-	if (j->verdict == RC_OK)
-		password_cache_add(s->passwords, str_make(j->user, j->user_n), &j->verifier,
-		    str_make(j->secret, j->secret_n), loop_now_us(s->opts.loop));
-	if (j->verdict == RC_AGAIN)
-		smtp_server_answer(j->server, j->ticket, &later);
-	else
-		smtp_server_answer_secret(j->server, j->ticket, j->verdict == RC_OK);
-}
-
-void
-submit_on_checked(void *arg, struct mailbox_item *item)
-{
-	struct submit *s = submit_of(arg);
-
-	while (item != NULL) {
-		struct mailbox_item *next = item->next;
-		struct check_job *j = CONTAINER_OF(pool_job_of(item), struct check_job, job);
-		s->waiting--;
-		answer_checked(s, j);
-		mem_wipe(j->secret, j->secret_n);
-		free(j->secret);
-		free(j->user);
-		free(j);
-		item = next;
-	}
-	submit_tell_drained(s);
-}
-
-static void
-on_login(struct smtp_server_session *ss, struct str user, bool right, void *arg)
-{
-	struct submit *s = submit_of(arg);
-	const struct smtp_server_facts *f = smtp_server_session_facts(ss);
-	struct ip ip = peer_of(f);
-	char text[IP_TEXT_MAX];
-
-	account_guard_note(s->guard, &ip, user, right, loop_now_us(s->opts.loop));
-	if (right) {
-		COUNT(logins);
-		return;
-	}
-	COUNT(failed_logins);
-	struct log_ctx conn = LOG_NUM(NULL, "conn", f->id.v);
-	struct log_ctx peer = LOG_STR(&conn, "peer", ip_format(&ip, text));
-	struct log_ctx who = LOG_STR(&peer, "user", str_sub(user, 0, 128));
-	log_event(LOG_WARN, &who, "smtp.login_failed", "a login was refused");
 }
 
 /* ---- envelope ---- */
@@ -366,25 +202,44 @@ on_mail(struct smtp_server_session *ss, struct smtp_server_ticket t,
 	if (!who_is(s, f, &c)) {
 		REFUSED(AUTH);
 		if (f->user.n == 0)
-			answer(ss, t, 530, SMTP_ENHANCED(5, 7, 0), STR("Log in first: send AUTH"));
+			submit_answer(
+			    ss, t, 530, SMTP_ENHANCED(5, 7, 0), STR("Log in first: send AUTH"));
 		else
-			answer(ss, t, 535, SMTP_ENHANCED(5, 7, 8),
+			submit_answer(ss, t, 535, SMTP_ENHANCED(5, 7, 8),
 			    STR("This credential is paused; ask the operator"));
 		return;
 	}
 	if (c != NULL && !account_credential_may_send_as(c, &m->sender)) {
 		REFUSED(SENDER);
-		answer(ss, t, 550, SMTP_ENHANCED(5, 7, 1),
+		submit_answer(ss, t, 550, SMTP_ENHANCED(5, 7, 1),
 		    STR("This credential may not use that sender; the operator can allow it with 'posthouse credential edit --from'"));
 		return;
 	}
 	if (!somebody_carries(s->relays, &m->sender)) {
 		REFUSED(SENDER);
-		answer(ss, t, 550, SMTP_ENHANCED(5, 7, 1),
+		submit_answer(ss, t, 550, SMTP_ENHANCED(5, 7, 1),
 		    STR("No relay carries that sender; use one of its senders, or let the operator add it with 'posthouse relay edit --from'"));
 		return;
 	}
 	smtp_server_answer(smtp_server_session_server(ss), t, NULL);
+}
+
+/* Whether mail to that domain has a route whose relay carries the sender, in some stream: which one
+ * it will be, the content may say. */
+static bool
+is_carried(struct submit *s, struct account_id account, const struct mail_addr *sender,
+    struct str domain, char why[static RELAY_WHY_SIZE])
+{
+	struct relay_decision dec;
+
+	for (int stream = 0; stream < STREAM_COUNT && !sender->is_null; stream++) {
+		relay_book_route(s->relays, account, sender, domain, (enum stream)stream, &dec);
+		if (dec.refusal != RELAY_REFUSAL_NO_SENDER)
+			return true;
+	}
+	if (!sender->is_null)
+		memcpy(why, dec.why, RELAY_WHY_SIZE);
+	return sender->is_null;
 }
 
 static void
@@ -394,23 +249,19 @@ on_rcpt(struct smtp_server_session *ss, struct smtp_server_ticket t,
 	struct submit *s = submit_of(arg);
 	const struct smtp_server_facts *f = smtp_server_session_facts(ss);
 	const struct account_credential *c;
-	struct relay_decision dec;
+	char why[RELAY_WHY_SIZE];
 
 	if (!who_is(s, f, &c)) {
 		REFUSED(AUTH);
-		answer(ss, t, 535, SMTP_ENHANCED(5, 7, 8),
+		submit_answer(ss, t, 535, SMTP_ENHANCED(5, 7, 8),
 		    STR("This credential is paused; ask the operator"));
 		return;
 	}
-	if (!m->sender.is_null) {
-		struct account_id account = c != NULL ? c->account : ACCOUNT_LOCAL;
-		relay_book_route(s->relays, account, &m->sender, rcpt->addr.domain_ascii,
-		    STREAM_TRANSACTIONAL, &dec);
-		if (dec.refusal == RELAY_REFUSAL_NO_SENDER) {
-			REFUSED(SENDER);
-			answer(ss, t, 550, SMTP_ENHANCED(5, 7, 1), str_from(dec.why));
-			return;
-		}
+	struct account_id account = c != NULL ? c->account : ACCOUNT_LOCAL;
+	if (!is_carried(s, account, &m->sender, rcpt->addr.domain_ascii, why)) {
+		REFUSED(SENDER);
+		submit_answer(ss, t, 550, SMTP_ENHANCED(5, 7, 1), str_from(why));
+		return;
 	}
 	smtp_server_answer(smtp_server_session_server(ss), t, NULL);
 }
@@ -437,7 +288,7 @@ prepare(struct submit *s, const struct smtp_server_facts *f, struct smtp_server_
 {
 	const struct account_credential *c;
 	struct submit_rcpt *rcpts = ARENA_NEW_ARRAY(&m->arena, struct submit_rcpt, m->n_rcpts);
-	struct ip ip = peer_of(f);
+	struct ip ip = submit_peer_of(f);
 	char text[IP_TEXT_MAX];
 
 	if (!who_is(s, f, &c)) {
@@ -491,7 +342,7 @@ on_message(struct smtp_server_session *ss, struct smtp_server_ticket t,
 	if (!prepare(s, smtp_server_session_facts(ss), m, &msg, &refusal)) {
 		REFUSED(CONTENT);
 		log_refusal(smtp_server_session_facts(ss), &refusal);
-		answer(ss, t, refusal.code, refusal.enhanced, str_from(refusal.text));
+		submit_answer(ss, t, refusal.code, refusal.enhanced, str_from(refusal.text));
 		smtp_server_message_free(&m);
 		return;
 	}
@@ -578,9 +429,9 @@ submit_smtp_ops(void)
 {
 	static const struct smtp_server_ops ops = {
 		.on_connect = on_connect,
-		.lookup_credential = lookup_credential,
-		.verify_password = verify_password,
-		.on_login = on_login,
+		.lookup_credential = submit_lookup_credential,
+		.verify_password = submit_verify_password,
+		.on_login = submit_on_login,
 		.on_mail = on_mail,
 		.on_rcpt = on_rcpt,
 		.on_message = on_message,
