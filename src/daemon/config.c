@@ -12,8 +12,11 @@
 
 #include "base/buf.h"
 #include "base/check.h"
+#include "base/clock.h"
 #include "base/mem.h"
 #include "codec/duration.h"
+#include "codec/ip.h"
+#include "codec/name.h"
 
 #define FILE_LIMIT   (1u << 20)
 #define DEFAULT_FILE "/etc/posthouse/posthouse.conf"
@@ -288,7 +291,12 @@ from_file(struct daemon_config *c, const char *path, bool must_exist, struct fau
 	size_t n = 0;
 	while ((room = buf_reserve(&text, 4096)) != NULL && (n = fread(room, 1, 4096, file)) > 0)
 		buf_commit(&text, n);
+	bool failed = ferror(file) != 0;
 	fclose(file);
+	if (failed)
+		return fault_sys(f, RC_INVALID, "the configuration %s cannot be read", path);
+	if (!buf_is_ok(&text))
+		return fault_set(f, RC_INVALID, "the configuration %s is over 1 MB long", path);
 	return from_text(c, buf_str(&text), path, f);
 }
 
@@ -366,17 +374,71 @@ machine_name(struct arena *a)
 	return full.p;
 }
 
+/* What a value of the right kind can still get wrong. */
+static enum rc
+check_bounds(const struct daemon_config *c, struct fault *f)
+{
+	const struct {
+		const char *key;
+		uint64_t value, least;
+		const char *why;
+	} bounds[] = {
+		{ "max-message-size", c->max_message_size, 1024, "no message would fit" },
+		{ "max-recipients", c->max_recipients, 1, "no message could be sent" },
+		{ "expire-after", (uint64_t)c->expire_after_us, SECONDS(60),
+		    "mail would be given up before it can be sent" },
+		{ "content-memory", c->content_memory, 1u << 20, "no message would be taken" },
+	};
+
+	for (size_t i = 0; i < COUNT_OF(bounds); i++) {
+		if (bounds[i].value < bounds[i].least)
+			return fault_set(f, RC_INVALID, "%s = %llu is too small: %s", bounds[i].key,
+			    (unsigned long long)bounds[i].value, bounds[i].why);
+	}
+	return RC_OK;
+}
+
+/* Ours stands in greetings, EHLO and Message-ID. */
+static bool
+is_hostname(const char *name, const char **why)
+{
+	struct host_name host;
+	struct ip ip;
+
+	return name_parse(str_from(name), &host, why) || ip_parse_literal(str_from(name), &ip);
+}
+
+/* As given, or the machine's where that is a name. */
+static enum rc
+complete_hostname(struct daemon_config *c, struct fault *f)
+{
+	const char *why = "";
+
+	if (c->hostname == NULL)
+		c->hostname = machine_name(&c->arena);
+	else if (!is_hostname(c->hostname, &why))
+		return fault_set(f, RC_INVALID,
+		    "hostname = %.80s is no name of a host (%s); write one such as mail.example.com",
+		    c->hostname, why);
+	if (!is_hostname(c->hostname, &why))
+		c->hostname = "localhost";
+	return RC_OK;
+}
+
 static enum rc
 complete(struct daemon_config *c, struct fault *f)
 {
-	if (c->hostname == NULL)
-		c->hostname = machine_name(&c->arena);
 	if (c->loops == 0) {
 		long n = sysconf(_SC_NPROCESSORS_ONLN);
 		c->loops = n > 0 ? (uint32_t)n : 1;
 	}
 	if (c->loops > 256)
 		return fault_set(f, RC_INVALID, "loops = %u: at most 256 make sense", c->loops);
+	enum rc rc = check_bounds(c, f);
+	if (rc == RC_OK)
+		rc = complete_hostname(c, f);
+	if (rc != RC_OK)
+		return rc;
 	if (c->data == NULL)
 		return fault_set(f, RC_INVALID, "data: name a directory");
 	for (size_t i = 0; i < c->http.n && !c->http_beyond_loopback; i++) {

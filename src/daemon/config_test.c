@@ -100,6 +100,10 @@ mistakes_are_named_with_line_and_remedy(void **state)
 		{ "http = 0.0.0.0:80\n", "http-beyond-loopback" },
 		{ "tls-cert = /x.pem\n", "set both" },
 		{ "retry-schedule = 5m 2m\n", "retry-schedule" },
+		{ "max-message-size = 0\n", "max-message-size = 0 is too small" },
+		{ "max-recipients = 0\n", "no message could be sent" },
+		{ "expire-after = 0\n", "given up before" },
+		{ "hostname = my mail host\n", "no name of a host" },
 	};
 
 	(void)state;
@@ -111,6 +115,26 @@ mistakes_are_named_with_line_and_remedy(void **state)
 		if (strstr(f.text, cases[i].says) == NULL)
 			fail_msg("'%s' does not say '%s'", f.text, cases[i].says);
 	}
+}
+
+static void
+a_file_that_cannot_be_read_whole_is_no_empty_file(void **state)
+{
+	struct daemon_config c;
+	struct fault f = { 0 };
+
+	(void)state;
+	FILE *file = fopen(path, "w");
+	assert_non_null(file);
+	for (int i = 0; i < 300000; i++)
+		assert_true(fputs("# no\n", file) >= 0);
+	assert_int_equal(fclose(file), 0);
+	assert_int_equal(load(&c, &f, NULL, NULL), RC_INVALID);
+	assert_non_null(strstr(f.text, "1 MB"));
+	f = (struct fault){ 0 };
+	assert_int_equal(load(&c, &f, "--config", "/tmp"), RC_INVALID);
+	assert_non_null(strstr(f.text, "cannot be read"));
+	write_file("");
 }
 
 static void
@@ -145,6 +169,7 @@ main(void)
 		cmocka_unit_test(an_empty_file_gives_the_defaults),
 		cmocka_unit_test(the_command_line_wins_over_the_environment_over_the_file),
 		cmocka_unit_test(mistakes_are_named_with_line_and_remedy),
+		cmocka_unit_test(a_file_that_cannot_be_read_whole_is_no_empty_file),
 		cmocka_unit_test(the_printed_configuration_loads_and_changes_nothing),
 	};
 

@@ -410,7 +410,9 @@ take_down(struct daemon *d)
 		join_loop(d, d->workers[i].notes, &d->workers[i], &d->workers[i].thread);
 	join_loop(d, d->deliver_notes, NULL, &d->deliver_thread);
 	http_server_free(&d->http);
+	/* Both read the store. */
 	pool_free(&d->pool);
+	pool_free(&d->books_pool);
 	api_stop(d->api);
 	deliver_close_readers(d->deliver);
 	store_close(&d->store);
@@ -421,7 +423,6 @@ take_down(struct daemon *d)
 	deliver_free(&d->deliver);
 	mailbox_free(&d->deliver_notes);
 	loop_free(&d->deliver_loop);
-	pool_free(&d->books_pool);
 	loop_signal_free(&d->signals);
 	loop_timer_cancel(d->loop, &d->watch);
 	mailbox_free(&d->notes);
