@@ -52,10 +52,10 @@ class Bench:
         self.rows.append(row)
         print(line_of(row), flush=True)
 
-    def load(self, port, *words):
-        """Runs the load generator against `port` to its end; its figures."""
+    def load(self, port, *words, key=''):
+        """Runs the load generator against `port` to its end; its figures. `key` is the API's, where it needs one."""
         done = subprocess.run([self.load_program, '--to', f'127.0.0.1:{port}', *map(str, words)], capture_output=True,
-                              text=True)
+                              text=True, env={**os.environ, 'LOAD_KEY': key})
         if done.returncode != 0:
             raise RuntimeError('load: ' + done.stderr.strip())
         return json.loads(done.stdout.splitlines()[-1])
@@ -228,6 +228,26 @@ def with_tls(bench):
               {s: median(r, 'cpu_us') for (s, tls), r in runs.items() if tls == 'starttls' and s != 'ceiling'})
 
 
+# ---- HTTP ----
+
+def over_http(bench):
+    """POST /emails, 4 KB of JSON, answered when it is synced, on 50 kept connections."""
+    at = bench.subdirectory('http')
+    sink = bench.started(SmtpSink(at))
+    server = bench.started(Posthouse(bench.program, at, sink.port))
+    n = bench.size(20000, 8000)
+    runs = []
+    for _ in range(bench.size(3, 1)):
+        before, cpu, began = sink.count(), server.cpu(), time.monotonic()
+        figures = bench.load(server.http_port, '--http', '--messages', n, key=server.key())
+        wait_until(lambda: sink.count() - before >= n, 120, 'smtp-sink: all messages')
+        used = sum(server.cpu().values()) - sum(cpu.values())
+        runs.append({'accepted': figures['rate'], 'sent': n / (time.monotonic() - began), 'cpu_us': used * 1e6 / n})
+    bench.row('POST /emails, 4 KB', 'accepted/s', {'posthouse': median(runs, 'accepted')}, '5,000')
+    bench.row('POST /emails, 4 KB', 'sent/s', {'posthouse': median(runs, 'sent')})
+    bench.row('POST /emails, 4 KB', 'CPU us/message', {'posthouse': median(runs, 'cpu_us')})
+
+
 # ---- latency ----
 
 def latency_rows(bench, what, figures, goal):
@@ -325,7 +345,7 @@ def sinks(bench):
         bench.row(f'load straight to {sink.name}, 4 KB', 'sent/s', {'ceiling': median(runs, 'sent')})
 
 
-SCENARIOS = {'relay': relay_through, 'tls': with_tls, 'latency': latency, 'overtaking': overtaking, 'idle': idle,
+SCENARIOS = {'relay': relay_through, 'tls': with_tls, 'http': over_http, 'latency': latency, 'overtaking': overtaking, 'idle': idle,
              'backlog': backlog, 'history': history, 'sinks': sinks}
 
 

@@ -126,6 +126,7 @@ usage(int status)
 	    "  --rate R              messages per second whatever the server does; 0: no pause (0)\n"
 	    "  --tls none|starttls|implicit\n"
 	    "  --user U              with the password in $LOAD_PASSWORD\n"
+	    "  --http                POST /emails instead of SMTP, with the key in $LOAD_KEY\n"
 	    "  --from ADDRESS, --prefix P, --header 'NAME: VALUE'\n"
 	    "  --receive ADDR:PORT   be the relay behind the server, and time what arrives\n"
 	    "  --behind N            stop when N recipients of other messages have arrived\n"
@@ -171,14 +172,18 @@ parse(int argc, char **argv, struct load_opts *o)
 	uint64_t *numbers[] = { &o->messages, &o->connections, &o->per_connection, &o->size,
 		&o->rcpts, &o->linger_s, &o->idle_s, &o->behind };
 	const char **texts[] = { &o->user, &o->from, &o->prefix, &o->header };
-	struct option table[sizeof(names) / sizeof(names[0])] = { 0 };
+	struct option table[sizeof(names) / sizeof(names[0]) + 1] = { 0 };
 	int c;
 
 	for (int i = 0; names[i] != NULL; i++)
 		table[i] = (struct option){ names[i], required_argument, NULL, i };
+	table[sizeof(names) / sizeof(names[0]) - 1] =
+	    (struct option){ "http", no_argument, NULL, 'h' };
 	while ((c = getopt_long(argc, argv, "", table, NULL)) != -1) {
 		if (c == '?')
 			usage(2);
+		else if (c == 'h')
+			o->key = getenv("LOAD_KEY") != NULL ? getenv("LOAD_KEY") : "";
 		else if (c == 0)
 			o->to = parse_addr(optarg);
 		else if (c == 1)

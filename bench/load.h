@@ -22,6 +22,7 @@ struct load_opts {
 	enum load_tls tls;
 	const char *user; /* NULL: no login */
 	const char *password;
+	const char *key; /* of the API: `POST /emails` instead of SMTP; NULL: SMTP */
 	const char *from;
 	const char *prefix; /* recipients are PREFIX<serial>@bench.example */
 	const char *header; /* one more header line, or NULL */

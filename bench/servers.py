@@ -104,7 +104,7 @@ class Posthouse:
 
     def __init__(self, program, directory, relay_port, tls='none', ca_file=None, settings=()):
         self.program, self.data = program, os.path.join(directory, f'posthouse-{relay_port}')
-        self.port = free_port()
+        self.port, self.http_port = free_port(), free_port()
         self.settings = [*settings]
         self.process = None
         self.start()
@@ -122,7 +122,7 @@ class Posthouse:
         """Starts and returns the seconds until it was ready."""
         began = time.monotonic()
         self.process = Process([self.program, 'serve', '--data', self.data, '--smtp', f'127.0.0.1:{self.port}', '--smtps',
-                                'none', '--http', 'none', *self.settings], self.data + '.log')
+                                'none', '--http', f'127.0.0.1:{self.http_port}', *self.settings], self.data + '.log')
         wait_until(lambda: self.ended() or 'serve.ready' in self.process.log.read_text(), 60, 'posthouse serve')
         if self.ended():
             raise RuntimeError('posthouse serve ended: ' + self.process.log.read_text()[-500:])
@@ -147,6 +147,10 @@ class Posthouse:
         if answer.status >= 300:
             raise RuntimeError(f'{method} {path}: {answer.status} {text}')
         return json.loads(text) if text.startswith(('{', '[')) else text
+
+    def key(self):
+        """The admin's API key."""
+        return pathlib.Path(self.data, 'admin.key').read_text().strip()
 
     def pause(self):
         self.call('POST', '/relays/main/pause', {'why': 'the backlog is being filled'})
