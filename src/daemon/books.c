@@ -39,7 +39,6 @@ struct take_books {
 	struct worker *worker;
 	struct relay_book *relays;
 	struct account_book *accounts;
-	struct smtp_server_opts opts;
 };
 
 static void
@@ -48,7 +47,6 @@ take_books(struct daemon_note *n)
 	struct take_books *t = CONTAINER_OF(n, struct take_books, note);
 
 	submit_set_books(t->worker->submit, t->relays, t->accounts);
-	smtp_server_publish(t->worker->server, &t->opts);
 	relay_book_unref(&t->relays);
 	account_book_unref(&t->accounts);
 	free(t);
@@ -80,10 +78,10 @@ hand_out(struct daemon *d)
 	for (size_t i = 0; i < d->n_workers; i++) {
 		struct take_books *t = MEM_NEW(struct take_books);
 		*t = (struct take_books){ { .run = take_books }, &d->workers[i],
-			relay_book_ref(d->relays), account_book_ref(d->accounts),
-			worker_server_opts(d) };
+			relay_book_ref(d->relays), account_book_ref(d->accounts) };
 		daemon_tell(d->workers[i].notes, &t->note);
 	}
+	worker_publish_all(d); /* what is announced follows the default route */
 	if (d->door != NULL)
 		submit_set_books(d->door, d->relays, d->accounts);
 }

@@ -57,6 +57,8 @@ struct door_port {
 
 struct daemon {
 	struct daemon_config config;
+	int argc; /* the words behind "serve" */
+	char **argv;
 	struct seal_key *seal;
 	struct token_key scram_fake_key; /* makes up salts of users that do not exist */
 	struct store *store;
@@ -93,6 +95,8 @@ void worker_done(struct worker *w);
 /* Opens the listening sockets of every worker, one each for every address. */
 enum rc worker_listen_all(struct daemon *d, struct fault *f);
 struct smtp_server_opts worker_server_opts(const struct daemon *d);
+/* Sends the present server settings to every loop; sessions that begin from then on have them. */
+void worker_publish_all(struct daemon *d);
 
 /* serve.c */
 /* submit_opts.on_drained of a worker. */
@@ -111,6 +115,10 @@ void books_publish(
 enum rc web_start(struct daemon *d, struct fault *f);
 /* The certificate files have changed. */
 void web_refresh_tls(struct daemon *d);
+
+/* reload.c */
+/* Reads the configuration again and lets take effect what can without a restart. */
+void reload_config(struct daemon *d);
 
 /* tls_files.c */
 enum rc tls_files_load(struct daemon *d, struct fault *f);

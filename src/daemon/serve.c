@@ -245,7 +245,7 @@ on_signal(void *arg, int signo)
 	struct daemon *d = arg;
 
 	if (signo == SIGHUP) {
-		log_event(LOG_INFO, NULL, "serve.reload", "looking at the certificate files again");
+		reload_config(d);
 		tls_files_refresh(d);
 		return;
 	}
@@ -438,7 +438,7 @@ take_down(struct daemon *d)
 int
 daemon_serve(int argc, char **argv)
 {
-	struct daemon d = { 0 };
+	struct daemon d = { .argc = argc, .argv = argv };
 	struct fault f = { 0 };
 
 	loop_signal_block();

@@ -5,7 +5,6 @@
 #include <sys/stat.h>
 
 #include "base/log.h"
-#include "base/mem.h"
 #include "crypto/selfsigned.h"
 #include "daemon/private.h"
 #include "net/tls.h"
@@ -64,23 +63,6 @@ tls_files_load(struct daemon *d, struct fault *f)
 	return RC_OK;
 }
 
-struct publish_tls {
-	struct daemon_note note;
-	struct worker *worker;
-	struct tls_ctx *tls; /* one reference */
-	struct smtp_server_opts opts;
-};
-
-static void
-take_tls(struct daemon_note *n)
-{
-	struct publish_tls *p = CONTAINER_OF(n, struct publish_tls, note);
-
-	smtp_server_publish(p->worker->server, &p->opts);
-	tls_ctx_unref(&p->tls);
-	free(p);
-}
-
 void
 tls_files_refresh(struct daemon *d)
 {
@@ -100,12 +82,5 @@ tls_files_refresh(struct daemon *d)
 	log_event(LOG_INFO, NULL, "tls.reloaded", "new connections get the certificate in %s",
 	    d->config.tls_cert);
 	web_refresh_tls(d);
-	for (size_t i = 0; i < d->n_workers; i++) {
-		struct publish_tls *p = MEM_NEW(struct publish_tls);
-		p->note.run = take_tls;
-		p->worker = &d->workers[i];
-		p->tls = tls_ctx_ref(d->tls);
-		p->opts = worker_server_opts(d);
-		daemon_tell(d->workers[i].notes, &p->note);
-	}
+	worker_publish_all(d);
 }

@@ -65,6 +65,35 @@ worker_server_opts(const struct daemon *d)
 	return o;
 }
 
+/* Server settings on their way to a loop, with a reference of their own to the certificate. */
+struct publication {
+	struct daemon_note note;
+	struct worker *worker;
+	struct tls_ctx *tls;
+	struct smtp_server_opts opts;
+};
+
+static void
+take_opts(struct daemon_note *n)
+{
+	struct publication *p = CONTAINER_OF(n, struct publication, note);
+
+	smtp_server_publish(p->worker->server, &p->opts);
+	tls_ctx_unref(&p->tls);
+	free(p);
+}
+
+void
+worker_publish_all(struct daemon *d)
+{
+	for (size_t i = 0; i < d->n_workers; i++) {
+		struct publication *p = MEM_NEW(struct publication);
+		*p = (struct publication){ { .run = take_opts }, &d->workers[i],
+			tls_ctx_ref(d->tls), worker_server_opts(d) };
+		daemon_tell(d->workers[i].notes, &p->note);
+	}
+}
+
 enum rc
 worker_init(struct worker *w, struct daemon *d, struct fault *f)
 {
