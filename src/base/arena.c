@@ -122,6 +122,7 @@ arena_strv(struct arena *a, const char *fmt, va_list ap)
 {
 	va_list again;
 
+	ASSERT(fmt != NULL);
 	va_copy(again, ap);
 	int n = vsnprintf(NULL, 0, fmt, ap);
 	ASSERT(n >= 0);
