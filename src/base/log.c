@@ -185,6 +185,7 @@ log_event(enum log_level level, const struct log_ctx *ctx, const char *event, co
 		put_escaped(&l, said, 0);
 		l.p[l.n++] = '\n';
 	}
-	if (write(atomic_load_explicit(&fd_now, memory_order_relaxed), l.p, l.n) < 0)
+	/* Acquire: whoever set the descriptor opened it first. */
+	if (write(atomic_load_explicit(&fd_now, memory_order_acquire), l.p, l.n) < 0)
 		return; /* a log that cannot be written must not stop the mail */
 }

@@ -226,7 +226,7 @@ void deliver_pump(struct deliver *d, struct deliver_way *w);
 int64_t deliver_trim_links(struct deliver *d);
 
 /* ---- content.c: contents that lie on disk only ---- */
-void deliver_on_loaded(void *arg, struct mailbox_item *first);
+void deliver_on_loaded(void *arg, struct mailbox_item *item);
 /* deliver_job_loaded follows. */
 void deliver_read_for_job(struct deliver *d, struct deliver_job *job);
 /* deliver_expire follows. */
