@@ -226,8 +226,8 @@ judge(struct api_call *c, struct store_tx *tx, struct fault *f)
 	c->hint =
 	    arena_strf(&c->arena, "posthouse changeover start --to %.*s", STR_ARG(relay->name));
 	return fault_set(f, RC_DENIED,
-	    "this would move mail that waits or is being sent to relay '%.*s'; do it with '%.*s'",
-	    STR_ARG(relay->name), STR_ARG(c->hint));
+	    "this would move mail that waits or is being sent to relay '%.*s'; let it go out first, or set it aside: 'posthouse queue hold all', this again, 'posthouse queue release all'",
+	    STR_ARG(relay->name));
 }
 
 /* ---- changing ---- */

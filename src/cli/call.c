@@ -80,12 +80,10 @@ exit_of(unsigned status)
 static int
 refused(struct cli *c, unsigned status, const struct json *answer)
 {
-	struct str text = { 0 }, hint = { 0 };
+	struct str text = { 0 };
 
-	if (answer != NULL && json_kind(answer) == JSON_KIND_OBJECT) {
+	if (answer != NULL && json_kind(answer) == JSON_KIND_OBJECT)
 		text = cli_call_text(c, answer, "message");
-		hint = cli_call_text(c, answer, "hint");
-	}
 	if (status == 401)
 		return cli_screen_fail(CLI_FAILED,
 		    "the service does not accept the key; give a valid one with --key or POSTHOUSE_KEY "
@@ -93,9 +91,6 @@ refused(struct cli *c, unsigned status, const struct json *answer)
 	if (text.n == 0)
 		return cli_screen_fail(exit_of(status), "%s answered with status %u",
 		    c->url != NULL ? c->url : "the service", status);
-	if (hint.n != 0 && str_find_str(text, hint) == text.n)
-		return cli_screen_fail(
-		    exit_of(status), "%.*s; do it with: %.*s", STR_ARG(text), STR_ARG(hint));
 	return cli_screen_fail(exit_of(status), "%.*s", STR_ARG(text));
 }
 

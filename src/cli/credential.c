@@ -18,7 +18,7 @@ static const struct cli_field fields[] = {
 };
 
 static const struct cli_option set_options[] = {
-	{ "account", "ACCOUNT", "whose mail it is (default)", false },
+	{ "account", "ACCOUNT", "whose mail it is (local)", false },
 	{ "from", "ADDRESS|@DOMAIN", "a sender it may use; none given: any", true },
 	{ "network", "CIDR", "a network it may come from; none given: any", true },
 	{ "stream", "STREAM", "its mail is transactional, or bulk, unless a message says otherwise",

@@ -154,7 +154,7 @@ say_added(struct cli *c, const struct json *doc, const char *name)
 		? STR("Mail goes through it from now on; how it fares: posthouse status")
 		: arena_strf(&c->arena,
 		      "No mail goes through it yet: posthouse route add --relay %s sends some, posthouse "
-		      "changeover start --to %s moves what goes elsewhere now.",
+		      "route edit default --relay %s all of it.",
 		      name, name),
 	    0);
 }
@@ -200,8 +200,10 @@ say_edited(struct cli *c, const struct json *doc, const char *name)
 	}
 	cli_screen_wrapped(c,
 	    arena_strf(&c->arena,
-		"This is %s@%lld now, and nothing goes through it yet. To move mail there: %.*s",
-		name, (long long)cli_call_number(doc, "version"), STR_ARG(hint)),
+		"This is kept as %s@%lld, and nothing goes through it: mail that is on its way is not moved "
+		"unasked. To use the new settings now, add them as a relay of their own and move the route "
+		"to it: posthouse help route edit",
+		name, (long long)cli_call_number(doc, "version")),
 	    0);
 	return CLI_DONE;
 }

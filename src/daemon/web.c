@@ -1,6 +1,7 @@
 /* The API's doors: the control socket, `http` and `https`, all on the main thread's loop. */
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "api/api.h"
 #include "base/buf.h"
@@ -215,13 +216,16 @@ welcome(const struct daemon *d, struct str key)
 {
 	char smtp[NET_ADDR_TEXT_SIZE] = "";
 
+	/* A journal or a log file is no place for a key. */
+	struct str shown = isatty(STDERR_FILENO) ? key : STR("not shown here");
+
 	if (d->config.smtp.n != 0)
 		net_addr_format(&d->config.smtp.v[0], smtp);
 	fprintf(stderr,
 	    "\n"
 	    "  Posthouse is ready. It was started here for the first time.\n"
 	    "\n"
-	    "  Admin API key, shown once:  %.*s\n"
+	    "  Admin API key:              %.*s\n"
 	    "    (kept in %s)\n"
 	    "  SMTP:                       %s\n"
 	    "  Until a relay is added, mail is kept and shown, not sent.\n"
@@ -231,8 +235,8 @@ welcome(const struct daemon *d, struct str key)
 	    "  Look at it:                 posthouse message list --data %s\n"
 	    "  Add a relay:                posthouse help relay add\n"
 	    "\n",
-	    STR_ARG(key), d->config.admin_key_file, smtp[0] != '\0' ? smtp : "none", d->config.data,
-	    d->config.data);
+	    STR_ARG(shown), d->config.admin_key_file, smtp[0] != '\0' ? smtp : "none",
+	    d->config.data, d->config.data);
 }
 
 enum rc

@@ -1,7 +1,7 @@
 /* Whose fault a refusal is, what to do about it, and what to tell a person.
  *
  * The facts of one refused or failed step go in, a verdict comes out. Rules come from
- * data/replies.tsv, most specific first: those of the relay's provider, those of other providers
+ * data/replies.txt, most specific first: those of the relay's provider, those of other providers
  * whose words are unmistakable, those that many servers share; then what RFC 3463's enhanced code
  * says at this stage, then stage and code alone.
  *
