@@ -12,9 +12,9 @@ import threading
 import time
 
 import pytest
-from rig import Load, Refused, Service, Sink, Smtp, all_arrived
+from rig import Load, Refused, Service, Sink, Smtp, all_arrived, sanitizers
 
-P99_SECONDS = 1.0
+P99_SECONDS = 3.0 if sanitizers() else 1.0
 IDLE = 10000
 IDLE_BYTES = 200 << 20
 
@@ -47,8 +47,12 @@ class Victim:
         self.service.stop(90)
 
     def connect(self, port=None):
-        s = socket.create_connection(("127.0.0.1", port or self.port), timeout=20)
-        return s
+        return socket.create_connection(("127.0.0.1", port or self.port), timeout=20)
+
+    def check_memory(self, before, most):
+        """Sanitizers keep what was freed, so that with them nothing can be said."""
+        grown = self.service.child.rss_bytes() - before
+        assert grown < most or sanitizers(), "grown by %d MB" % (grown >> 20)
 
 
 def said(s, seconds=5):
@@ -86,7 +90,7 @@ def test_ten_thousand_idle_connections(place):
         with v.at_work("%d idle connections" % IDLE):
             used = v.service.child.rss_bytes() - before
             print("\n%d idle connections take %.1f MB, %.1f KB each" % (IDLE, used / 1e6, used / IDLE / 1e3))
-            assert used < IDLE_BYTES
+            v.check_memory(before, IDLE_BYTES)
             time.sleep(2)
 
 
@@ -108,7 +112,7 @@ def test_readers_that_never_read(place):
                 with contextlib.suppress(OSError):
                     s.send(questions)
             time.sleep(0.01)
-        assert v.service.child.rss_bytes() - before < 100 << 20
+        v.check_memory(before, 100 << 20)
     for s in socks:
         s.close()
 
@@ -280,7 +284,7 @@ def check_endless_line(v):
         for _ in range(160):
             s.sendall(b"z" * 65536)
     assert b"500" in said(s, 2)
-    assert v.service.child.rss_bytes() - before < 8 << 20
+    v.check_memory(before, 8 << 20)
     s.close()
 
 

@@ -1,11 +1,20 @@
 """tests/power/recorder.c, compiled and put in front of the C library of the service."""
 import mmap
 import os
+import re
 import shutil
 import struct
 import subprocess
 
+from .process import program
+
 _source = os.path.join(os.path.dirname(os.path.abspath(__file__)), "../power/recorder.c")
+
+
+def sanitizers():
+    """The sanitizers' libraries that the program is linked with; they want to be first."""
+    linked = subprocess.run(["ldd", program()], capture_output=True, text=True).stdout
+    return re.findall(r"=> (\S*lib[at]san\S*)", linked)
 
 
 class preload(dict):
@@ -23,7 +32,7 @@ class preload(dict):
             f.write(bytes(8))
         with open(control, "r+b") as f:
             self.control = mmap.mmap(f.fileno(), 8)
-        super().__init__(LD_PRELOAD=library, RECORDER_ROOT=os.path.abspath(data), RECORDER_CONTROL=control)
+        super().__init__(LD_PRELOAD=":".join(sanitizers() + [library]), RECORDER_ROOT=os.path.abspath(data), RECORDER_CONTROL=control)
         if log:
             self["RECORDER_LOG"] = log
 
