@@ -261,6 +261,7 @@ deliver_free(struct deliver **dp)
 	mailbox_free(&d->loaded);
 	map_done(&d->messages);
 	map_done(&d->groups);
+	map_done(&d->by_key);
 	map_done(&d->ways);
 	map_done(&d->links);
 	map_done(&d->unacked);

@@ -687,6 +687,58 @@ mail_with_an_old_key_finds_its_new_group(void **state)
 	bed_down(&b);
 }
 
+static bool
+first_pass_is_over(struct bed *b, const void *arg)
+{
+	(void)arg;
+	return !b->d->regroup_is_out && b->d->next_pass_us > b->d->now_us &&
+	       b->d->aside_at_us == TIME_NEVER && bed_is_quiet(b, NULL);
+}
+
+static bool
+first_pass_is_over_but_for_the_job(struct bed *b, const void *arg)
+{
+	(void)arg;
+	return !b->d->regroup_is_out && b->d->next_pass_us > b->d->now_us &&
+	       b->d->aside_at_us == TIME_NEVER && b->d->ops_out == 0;
+}
+
+static void
+mail_that_was_being_sent_while_it_was_moved_is_found_again(void **state)
+{
+	static const struct bed_route split[] = { { 1, NULL, false }, { 2, "x@a.example", false },
+		{ 0 } };
+	static const char *const replies[] = { "451 4.3.0 later", "" };
+
+	(void)state;
+	for (size_t i = 0; i < COUNT_OF(replies); i++) {
+		struct bed b;
+		struct bed_mail x = { .from = "x@a.example", .to = TO("x1@b.example") };
+		bed_init(&b);
+		bed_up(&b);
+		/* Once deferred, so that its row has a due time and lies in the way of the pass. */
+		b.relays[0].rcpt_reply = "450 4.2.0 later";
+		b.relays[0].rcpt_odd = "x1@";
+		struct msg_id id = bed_send(&b, &x);
+		bed_until_tried(&b, id, 1);
+		b.relays[0].rcpt_reply = NULL;
+		b.relays[0].hold_dots = true;
+		bed_travel(&b, MINUTES(3));
+		BED_UNTIL(&b, bed_has_dot, NULL);
+		bed_routes(&b, bed_plain, split);
+		BED_UNTIL(&b, first_pass_is_over_but_for_the_job, NULL);
+		b.relays[0].dot_reply = replies[i][0] != '\0' ? replies[i] : NULL;
+		b.relays[0].lose_replies = replies[i][0] == '\0';
+		fake_relay_answer(&b.relays[0]);
+		bed_until_tried(&b, id, 2);
+		BED_UNTIL(&b, first_pass_is_over, NULL);
+		bed_travel(&b, MINUTES(15));
+		bed_until_state(&b, id, 0, STORE_SENT);
+		assert_int_equal(b.relays[1].contents, 1);
+		bed_down(&b);
+	}
+}
+
 static void
 routes_exchanged_while_the_program_was_down_are_noticed(void **state)
 {
@@ -1011,6 +1063,7 @@ main(void)
 		cmocka_unit_test(a_relay_taken_out_of_the_book_finishes_what_it_has),
 		cmocka_unit_test(new_routes_move_what_waits_on_disk_in_memory_and_held),
 		cmocka_unit_test(mail_with_an_old_key_finds_its_new_group),
+		cmocka_unit_test(mail_that_was_being_sent_while_it_was_moved_is_found_again),
 		cmocka_unit_test(routes_exchanged_while_the_program_was_down_are_noticed),
 		cmocka_unit_test(a_closed_group_leaves_a_crowded_window_and_comes_back),
 		cmocka_unit_test(stopping_while_a_connection_is_opened_leaves_the_mail_queued),

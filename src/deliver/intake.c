@@ -176,6 +176,10 @@ add_group(struct deliver *d, struct group_id id, struct str key)
 	g->key = arena_str(&d->arena, key);
 	g->pass_at_us = TIME_NEVER;
 	map_put(&d->groups, id.v, g);
+	uint64_t hash = str_hash(g->key, 0);
+	while (map_get(&d->by_key, hash) != NULL)
+		hash++;
+	map_put(&d->by_key, hash, g);
 	deliver_regroup_new(d, g);
 	deliver_place(d, g);
 }

@@ -230,7 +230,7 @@ deliver_defer(struct deliver *d, struct queue_item *item, int64_t due_us)
 	if (fits && queue_defer(d->queue, &item, due_us, d->now_us) == RC_OK)
 		return;
 	if (!fits)
-		deliver_stray(d, item->group_id);
+		deliver_item_strays(d, item, due_us);
 	deliver_drop_load(d, item);
 	queue_let_go(d->queue, &item, due_us, d->now_us);
 }
@@ -239,14 +239,13 @@ deliver_defer(struct deliver *d, struct queue_item *item, int64_t due_us)
 static void
 put_back(struct deliver *d, struct queue_item *item)
 {
-	struct group_id group = item->group_id;
-
 	if (deliver_item_fits(d, item)) {
 		queue_put_back(d->queue, &item);
 		return;
 	}
+	deliver_batch_of(d);
+	deliver_item_strays(d, item, item->due_us);
 	deliver_put_down(d, item, item->due_us);
-	deliver_stray(d, group);
 }
 
 void

@@ -145,6 +145,7 @@ struct deliver {
 	struct relay_book *book;
 	struct map messages; /* msg_id -> deliver_msg */
 	struct map groups;   /* group_id -> deliver_group */
+	struct map by_key;   /* hash of the key, the next free one on collision -> deliver_group */
 	struct map ways;     /* version_id -> deliver_way */
 	struct map links;    /* conn_id -> deliver_link */
 	/* rcpt_id -> the last deliver_batch that tells of it, not yet committed */
@@ -153,6 +154,7 @@ struct deliver {
 	uint64_t batch_seq;          /* of the newest batch */
 	uint64_t batch_acked;        /* of the newest that is committed */
 	size_t n_suspect;            /* groups */
+	int64_t next_pass_us;        /* no pass of a group is due before */
 	int64_t suspect_until_us;    /* until then mail with old keys may come */
 	int64_t aside_at_us;         /* what waits for a person is to be sorted; TIME_NEVER: not */
 	uint64_t mark_kept;          /* of the routes for which all keys are right; 0: none */
@@ -210,8 +212,11 @@ void deliver_regroup_recover(struct deliver *d, struct store_reader *r);
 bool deliver_fits(struct deliver *d, const struct deliver_group *g, struct account_id account,
     struct str sender, struct str address, enum stream stream);
 bool deliver_item_fits(struct deliver *d, const struct queue_item *item);
-/* A recipient that does not was left on disk; the batch of this turn may say so. */
+/* A recipient of group `id` that does not was left on disk; the batch of this turn may say so. */
 void deliver_stray(struct deliver *d, struct group_id id);
+/* The same for `item`, which is OUT, before it is put down with that due time: a pass may have
+ * moved its row while it was being sent. */
+void deliver_item_strays(struct deliver *d, const struct queue_item *item, int64_t due_us);
 bool deliver_regroup_is_ours(struct store_op *op);
 void deliver_on_regrouped(struct deliver *d, struct store_op *op);
 /* Goes on where there is something to do; returns when to come back (wall). */

@@ -100,8 +100,36 @@ deliver_stray(struct deliver *d, struct group_id id)
 
 	if (g == NULL)
 		return;
-	g->pass_at_us = d->now_us;
+	g->pass_at_us = d->next_pass_us = d->now_us;
 	g->pass_after = d->batch_seq;
+}
+
+/* The group of that key; NULL: it is not known yet. */
+static struct deliver_group *
+group_of_key(const struct deliver *d, struct str key)
+{
+	uint64_t hash = str_hash(key, 0);
+	struct deliver_group *g;
+
+	while ((g = map_get(&d->by_key, hash)) != NULL && !str_eq(g->key, key))
+		hash++;
+	return g;
+}
+
+void
+deliver_item_strays(struct deliver *d, const struct queue_item *item, int64_t due_us)
+{
+	const struct deliver_rcpt *r = item->load;
+	AUTO(buf_done) struct buf key;
+
+	deliver_stray(d, item->group_id);
+	buf_init(&key, RELAY_KEY_MAX);
+	if (!key_of(d->book, item->account_id, r->msg->sender, r->address, item->lane, &key))
+		return;
+	/* Where the group is not known yet, the writer will tell of it and of what is in it. */
+	struct deliver_group *home = group_of_key(d, buf_str(&key));
+	if (home != NULL)
+		queue_add_more(d->queue, home->id, item->lane, due_us, d->now_us);
 }
 
 /* ---- suspicion ---- */
@@ -131,9 +159,9 @@ sift_window(struct deliver *d)
 	}
 	for (size_t i = 0; i < n; i++) {
 		item = queue_take(d->queue, strays[i], d->now_us);
-		struct group_id group = item->group_id;
+		deliver_batch_of(d);
+		deliver_item_strays(d, item, item->due_us);
 		deliver_put_down(d, item, item->due_us);
-		deliver_stray(d, group);
 	}
 	free(strays);
 }
@@ -299,6 +327,7 @@ slice_is_back(struct deliver *d, struct regroup_call *c)
 		log_event(LOG_WARN, NULL, "deliver.regroup", "mail cannot be sorted anew yet: %s",
 		    c->call.op.fault.text);
 		*again = d->now_us + RETRY_AFTER;
+		d->next_pass_us = d->now_us;
 	} else if (!c->r.is_done && *again == TIME_NEVER && !d->stopping) {
 		c->r.from = c->r.next;
 		relay_book_unref(&c->book);
@@ -337,13 +366,15 @@ deliver_on_regrouped(struct deliver *d, struct store_op *op)
 	free(c);
 }
 
-/* Begins the pass of a group that is due for one; *next_out is when the next is. */
+/* Begins the pass of a group that is due for one; else says when the next is. */
 static bool
-begin_due(struct deliver *d, int64_t *next_out)
+begin_due(struct deliver *d)
 {
 	bool grace_is_over = d->now_us >= d->suspect_until_us;
 	size_t at = 0;
 	struct deliver_group *g;
+
+	d->next_pass_us = grace_is_over ? TIME_NEVER : d->suspect_until_us;
 
 	while ((g = map_next(&d->groups, &at, NULL)) != NULL) {
 		if (!g->is_suspect)
@@ -352,12 +383,12 @@ begin_due(struct deliver *d, int64_t *next_out)
 			g->pass_at_us = d->now_us;
 		if (g->pass_at_us <= d->now_us && g->pass_after <= d->batch_acked) {
 			g->pass_at_us = TIME_NEVER;
+			d->next_pass_us = d->now_us; /* there may be more */
 			begin_pass(d, g->id);
 			return true;
 		}
-		/* One that waits for a commit is looked at again when that comes. */
-		if (g->pass_at_us > d->now_us && g->pass_at_us < *next_out)
-			*next_out = g->pass_at_us;
+		if (g->pass_at_us < d->next_pass_us)
+			d->next_pass_us = g->pass_at_us;
 	}
 	return false;
 }
@@ -365,8 +396,6 @@ begin_due(struct deliver *d, int64_t *next_out)
 int64_t
 deliver_regroup_step(struct deliver *d)
 {
-	int64_t next = TIME_NEVER;
-
 	if (d->regroup_is_out || d->stopping)
 		return TIME_NEVER;
 	if (d->aside_at_us <= d->now_us) {
@@ -375,11 +404,10 @@ deliver_regroup_step(struct deliver *d)
 		return TIME_NEVER;
 	}
 	if (d->n_suspect != 0) {
-		if (begin_due(d, &next))
+		if (d->next_pass_us <= d->now_us && begin_due(d))
 			return TIME_NEVER;
-		next = d->now_us < d->suspect_until_us && d->suspect_until_us < next
-			   ? d->suspect_until_us
-			   : next;
+		/* One that waits for a commit is looked at again when that comes. */
+		int64_t next = d->next_pass_us <= d->now_us ? TIME_NEVER : d->next_pass_us;
 		return d->aside_at_us < next ? d->aside_at_us : next;
 	}
 	uint64_t mark = mark_of(d->book);
