@@ -7,7 +7,7 @@ Everything runs on this machine over loopback, with servers of its own. Figures 
 other, those of different runs hardly: machines drift. Pairs are measured alternately and the median is given. A slow
 machine is no failure: the exit status says only whether everything could be measured.
 """
-import argparse, json, os, pathlib, shutil, sqlite3, statistics, subprocess, sys, tempfile, time
+import argparse, json, os, pathlib, shutil, signal, sqlite3, statistics, subprocess, sys, tempfile, time
 
 import machine, servers
 from servers import OurSink, Postfix, Posthouse, SmtpSink, wait_until
@@ -375,12 +375,13 @@ def run(bench):
 
 def main():
     options = parse()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # what was started is stopped on the way out
     if shutil.which('smtp-source') is None and os.path.exists('/usr/sbin/smtp-source'):
         os.environ['PATH'] += ':/usr/sbin'
     directory = tempfile.mkdtemp(prefix='posthouse-bench-', dir=options.dir)
     os.chmod(directory, 0o755)  # Postfix's processes change to a user of their own
     bench = Bench(options, directory)
-    began = time.monotonic()
+    began, busy = time.monotonic(), machine.busy_s()
     try:
         facts = machine.facts(directory, bench.program)
         print(', '.join(f'{k} {v}' for k, v in facts.items()))
@@ -390,7 +391,11 @@ def main():
     finally:
         bench.stop_all()
         shutil.rmtree(directory, ignore_errors=True)
-    print(f'took {time.monotonic() - began:.0f} s' + (f'; not measured: {", ".join(failed)}' if failed else ''))
+    took = time.monotonic() - began
+    others = machine.busy_s() - busy - machine.own_s() - Postfix.used_s
+    facts['others_percent'] = round(max(0, others) * 100 / took / facts['cores'], 1)
+    print(f'took {took:.0f} s; others used {facts["others_percent"]} % of the processors'
+          + (f'; not measured: {", ".join(failed)}' if failed else ''))
     if options.json:
         pathlib.Path(options.json).write_text(json.dumps({'machine': facts, 'figures': bench.rows}, indent=1) + '\n')
     return 1 if failed else 0

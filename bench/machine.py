@@ -1,5 +1,5 @@
 """What the figures were measured on, and what the processes under test have used."""
-import os, pathlib, platform, re, subprocess, time
+import os, pathlib, platform, re, resource, subprocess, time
 
 TICK = os.sysconf('SC_CLK_TCK')
 
@@ -54,6 +54,18 @@ def rss_mb(pid):
     """Resident now and at its highest, in MB."""
     status = pathlib.Path(f'/proc/{pid}/status').read_text()
     return tuple(int(_first(rf'^{key}:\s*(\d+)', status, '0')) / 1024 for key in ('VmRSS', 'VmHWM'))
+
+
+def busy_s():
+    """Seconds that the processors have worked since boot, for whomever; all cores added up."""
+    fields = pathlib.Path('/proc/stat').read_text().split('\n', 1)[0].split()[1:]
+    return sum(int(fields[i]) for i in (0, 1, 2, 5, 6)) / TICK
+
+
+def own_s():
+    """Seconds of processor of this process and of its children that ended."""
+    used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    return sum(u.ru_utime + u.ru_stime for u in used)
 
 
 def threads_s(pid):
