@@ -78,7 +78,7 @@ deliver_fits(struct deliver *d, const struct deliver_group *g, struct account_id
 {
 	if (g == NULL || !g->is_suspect)
 		return true;
-	AUTO(buf_done) struct buf key;
+	AUTO(buf_done) struct buf key = { 0 };
 	buf_init(&key, RELAY_KEY_MAX);
 	return !key_of(d->book, account, sender, address, stream, &key) ||
 	       str_eq(buf_str(&key), g->key);
@@ -120,7 +120,7 @@ void
 deliver_item_strays(struct deliver *d, const struct queue_item *item, int64_t due_us)
 {
 	const struct deliver_rcpt *r = item->load;
-	AUTO(buf_done) struct buf key;
+	AUTO(buf_done) struct buf key = { 0 };
 
 	deliver_stray(d, item->group_id);
 	buf_init(&key, RELAY_KEY_MAX);

@@ -151,8 +151,6 @@ static void
 ipv6_is_listened_on_alone(void **state)
 {
 	struct scene *s = *state;
-	struct net_addr four;
-	int fd = -1;
 
 	if (access("/proc/net/if_inet6", R_OK) != 0)
 		skip();
@@ -160,10 +158,22 @@ ipv6_is_listened_on_alone(void **state)
 	call(s);
 	run_until(s, 1);
 	assert_int_equal(s->peer.family, NET_IP6);
-	/* The same port of the other family is still free. */
-	assert_true(net_addr_from_ip(STR("127.0.0.1"), s->at.port, &four));
-	assert_int_equal(listener_open(&four, NULL, &fd, NULL), RC_OK);
-	close(fd);
+	/* The same port of the other family can be had. Others on this machine may have it by
+	 * chance; not twenty times in a row. */
+	enum rc rc = RC_EXISTS;
+	for (int i = 0; i < 20 && rc == RC_EXISTS; i++) {
+		struct net_addr six, four;
+		int fd6 = -1, fd4 = -1;
+		assert_int_equal(net_addr_parse(STR("[::1]:0"), &six, NULL), RC_OK);
+		assert_int_equal(listener_open(&six, NULL, &fd6, NULL), RC_OK);
+		assert_true(listener_local_addr(fd6, &six));
+		assert_true(net_addr_from_ip(STR("127.0.0.1"), six.port, &four));
+		rc = listener_open(&four, NULL, &fd4, NULL);
+		if (rc == RC_OK)
+			close(fd4);
+		close(fd6);
+	}
+	assert_int_equal(rc, RC_OK);
 }
 
 static void

@@ -92,7 +92,7 @@ move(struct store_tx *tx, const struct store_row *row, uint64_t group, struct fa
 static enum rc
 place(struct store_tx *tx, struct store_regroup *r, const struct store_row *row, struct fault *f)
 {
-	AUTO(buf_done) struct buf key;
+	AUTO(buf_done) struct buf key = { 0 };
 	uint64_t group = 0;
 
 	buf_init(&key, KEY_LIMIT);
