@@ -19,13 +19,13 @@ import argparse
 import collections
 import os
 import random
-import re
+import signal
 import sys
 import threading
 import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
-from rig import Books, NoService, Refused, Service, Sink, Smtp, Unheard  # noqa: E402
+from rig import Books, Refused, Service, Sink, Smtp, Unheard  # noqa: E402
 
 STEADY, FAULTY = "steady.example", "faulty.example"
 FAULTS = ["--reply", "rcpt=550 5.1.1 No such user here", "--fail", "rcpt=1", "--fail", "dot=2",
@@ -64,10 +64,11 @@ class Clients:
         self.lock = threading.Lock()
         self.letters = []
         self.stopping = threading.Event()
+        self.abandoned = threading.Event()
         self.refusals = collections.Counter()
         self.pause = threads / per_second
-        self.threads = [threading.Thread(target=self._run, args=(random.Random("%d/%d" % (seed, i)),))
-                        for i in range(threads)]
+        self.threads = [threading.Thread(target=self._run, args=(random.Random("%d/%d" % (seed, i)),),
+                                         daemon=True) for i in range(threads)]
         for t in self.threads:
             t.start()
 
@@ -79,7 +80,7 @@ class Clients:
 
     def _run(self, dice):
         letter = smtp = None
-        while letter is not None or not self.stopping.is_set():
+        while not self.abandoned.is_set() and (letter is not None or not self.stopping.is_set()):
             try:
                 if smtp is None:
                     smtp = Smtp(self.service.port, timeout=60)
@@ -105,10 +106,17 @@ class Clients:
         if smtp is not None:
             smtp.quit()
 
-    def finish(self):
+    def finish(self, patience=120):
+        """Ends them; what is unanswered after that is given up. False: somebody had to be told twice."""
         self.stopping.set()
+        end = time.monotonic() + patience
         for t in self.threads:
-            t.join(120)
+            t.join(max(0, end - time.monotonic()))
+        in_time = not any(t.is_alive() for t in self.threads)
+        self.abandoned.set()
+        for t in self.threads:
+            t.join(5)
+        return in_time
 
     def count(self):
         with self.lock:
@@ -257,8 +265,11 @@ class Harness:
                 self.one_kill(k, clients)
             self.service.ready()
             time.sleep(self.args.seconds_per_kill)
-        finally:
-            clients.finish()
+        except BaseException:
+            clients.finish(0)
+            raise
+        if not clients.finish():
+            self.complain("clients still wait for an answer after two minutes")
         if clients.count()["accepted"] == 0:
             self.complain("nothing was accepted at all: %s" % clients.refusals)
         self.drain()
@@ -283,6 +294,7 @@ def main():
     p.add_argument("--seed", type=int, default=int(time.time()))
     p.add_argument("--directory", help="kept; else a temporary one that is kept when something is wrong")
     args = p.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("told to stop"))  # its children go with it
     if args.program:
         os.environ["POSTHOUSE_PROGRAM"] = os.path.abspath(args.program)
     from rig import scratch
