@@ -495,6 +495,13 @@ a_kept_connection_that_the_relay_closed_costs_no_retry(void **state)
 	bed_down(&b);
 }
 
+/* The relay rests, or the message waits because its goodbye came in the middle of a transaction. */
+static bool
+has_calmed_down(struct bed *b, const void *arg)
+{
+	return way_is_closed(b, NULL) || bed_was_deferred(b, arg);
+}
+
 static void
 a_relay_that_shows_everybody_out_is_not_stormed(void **state)
 {
@@ -506,7 +513,8 @@ a_relay_that_shows_everybody_out_is_not_stormed(void **state)
 	bed_up(&b);
 	b.relays[0].shut_out = 400000;
 	struct msg_id id = bed_send(&b, &mail);
-	BED_UNTIL(&b, way_is_closed, NULL);
+	struct bed_wanted tried = { id, 0, (enum store_state)1 };
+	BED_UNTIL(&b, has_calmed_down, &tried);
 	assert_true(b.relays[0].connections < 20);
 	b.relays[0].shut_out = 0;
 	bed_travel(&b, HOURS(1));
@@ -966,6 +974,9 @@ crash_and_reopen(struct bed *b, void (*before)(struct bed *b))
 {
 	int status;
 
+#if defined(__SANITIZE_THREAD__)
+	skip(); /* its run-time does not survive a fork */
+#endif
 	bed_init(b);
 	pid_t pid = fork();
 	assert_true(pid >= 0);
