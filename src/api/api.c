@@ -75,6 +75,26 @@ api_new(const struct api_opts *opts)
 }
 
 void
+api_tell_idle(struct api *a)
+{
+	void (*on_idle)(void *) = a->on_idle;
+
+	if (!a->draining || on_idle == NULL || !list_is_empty(&a->calls))
+		return;
+	a->on_idle = NULL;
+	on_idle(a->on_idle_arg);
+}
+
+void
+api_drain(struct api *a, void (*on_idle)(void *arg), void *arg)
+{
+	a->draining = true;
+	a->on_idle = on_idle;
+	a->on_idle_arg = arg;
+	api_tell_idle(a);
+}
+
+void
 api_stop(struct api *a)
 {
 	a->stopping = true;
@@ -222,7 +242,7 @@ api_on_request(void *arg, struct http_request *r)
 	struct str name = { 0 };
 	const struct api_endpoint *e;
 
-	if (a->stopping) {
+	if (a->stopping || a->draining) {
 		refuse(r, 503, "service_unavailable", "the service is stopping");
 		return;
 	}

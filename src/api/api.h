@@ -61,6 +61,9 @@ struct api_opts {
 
 /* The store must have been started. */
 struct api *api_new(const struct api_opts *opts);
+/* From now on requests are refused with 503; `on_idle` is called once those under way are answered,
+ * perhaps at once: what was committed is said to be. */
+void api_drain(struct api *a, void (*on_idle)(void *arg), void *arg);
 /* Begins the end: timers and readers go, calls under way end without an answer. After the HTTP
  * server and the pool are freed, before store_close. */
 void api_stop(struct api *a);

@@ -51,6 +51,8 @@ api_call_new(struct api *a, struct http_request *r)
 void
 api_call_free(struct api_call *c)
 {
+	struct api *a = c->api;
+
 	if (c->request != NULL)
 		http_answer(c->request, 503, NULL, (struct str){ 0 });
 	list_remove(&c->link);
@@ -62,6 +64,7 @@ api_call_free(struct api_call *c)
 	arena_done(&c->arena);
 	c->magic = 0;
 	free(c);
+	api_tell_idle(a);
 }
 
 /* ---- the end ---- */

@@ -64,8 +64,14 @@ struct api {
 	size_t next_sample;
 	struct loop_timer sampler;
 	struct api_watch *alarms;
+	bool draining;
+	void (*on_idle)(void *arg); /* while draining, until it was called */
+	void *on_idle_arg;
 	bool stopping;
 };
+
+/* One call less; perhaps the last one that api_drain waits for. */
+void api_tell_idle(struct api *a);
 
 typedef void api_step(struct api_call *c);
 typedef enum rc api_work_fn(struct api_call *c, struct fault *f);

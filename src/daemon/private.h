@@ -86,6 +86,7 @@ struct daemon {
 	bool stopping;
 	size_t drained;
 	bool delivered;
+	bool answered; /* every API call */
 	int exit_status;
 };
 

@@ -142,8 +142,17 @@ make_deliver(struct daemon *d)
 static void
 maybe_finish(struct daemon *d)
 {
-	if (d->stopping && d->drained == d->n_workers && d->delivered)
+	if (d->stopping && d->drained == d->n_workers && d->delivered && d->answered)
 		loop_stop(d->loop);
+}
+
+static void
+on_answered(void *arg)
+{
+	struct daemon *d = arg;
+
+	d->answered = true;
+	maybe_finish(d);
 }
 
 struct done_note {
@@ -223,6 +232,7 @@ begin_stop(struct daemon *d)
 		return;
 	d->stopping = true;
 	http_server_drain(d->http);
+	api_drain(d->api, on_answered, d);
 	log_event(LOG_INFO, NULL, "serve.stopping",
 	    "no new mail is taken; waiting for what is under way");
 	for (size_t i = 0; i < d->n_workers; i++) {

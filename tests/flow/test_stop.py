@@ -7,6 +7,7 @@ import time
 import pytest
 
 from rig import Service, Sink, Smtp
+from rig.api import Api, ApiError, NoService
 from rig.smtp import Refused, Unheard, stuffed
 
 MAIL = b"From: a@a.example\r\nSubject: %d\r\nMessage-ID: <%d@a.example>\r\n\r\nHi\r\n"
@@ -218,4 +219,38 @@ def test_stopped_again_and_again_under_load_it_sends_everything_once(place):
     assert set(accepted) <= set(arrived)
     assert max(arrived.values()) == 1
     assert len(accepted) > 100
+    service.stop()
+
+
+def test_what_the_api_says_at_the_end_is_what_was_kept(place):
+    service = Service(place).start()
+    heard = collections.Counter()
+    mail = {"from": "a@a.example", "to": "r@b.example", "subject": "x", "text": "Hi"}
+
+    def client():
+        api = Api(service.api.path)
+        while True:
+            try:
+                api.post("/emails", mail)
+                heard["kept"] += 1
+            except ApiError as e:
+                heard["refused"] += 1
+                assert e.status == 503
+                return
+            except NoService:
+                heard["unheard"] += 1
+                return
+
+    threads = [threading.Thread(target=client) for _ in range(8)]
+    for t in threads:
+        t.start()
+    time.sleep(1)  # load, not a wait for an event
+    terminate(service)
+    assert ends(service)[0] == 0
+    for t in threads:
+        t.join()
+    service.start()
+    captured = service.totals()["captured"]
+    assert heard["kept"] > 50
+    assert heard["kept"] <= captured <= heard["kept"] + heard["unheard"]
     service.stop()
