@@ -12,6 +12,7 @@
 
 struct account_book;
 struct api;
+struct background;
 struct http_server;
 struct carrier;
 struct daemon;
@@ -77,6 +78,7 @@ struct daemon {
 	struct loop_thread *deliver_thread;
 	struct mailbox *deliver_notes;
 	struct deliver *deliver;
+	struct background *background;
 	struct worker *workers;
 	size_t n_workers;
 	struct api *api;
@@ -98,6 +100,10 @@ enum rc worker_listen_all(struct daemon *d, struct fault *f);
 struct smtp_server_opts worker_server_opts(const struct daemon *d);
 /* Sends the present server settings to every loop; sessions that begin from then on have them. */
 void worker_publish_all(struct daemon *d);
+
+/* services.c */
+/* Makes the background thread, not yet started, and the services on it; after the dispatcher. */
+enum rc services_make(struct daemon *d, struct fault *f);
 
 /* serve.c */
 /* submit_opts.on_drained of a worker. */

@@ -4,12 +4,13 @@
  *   writer        inside store/
  *   dispatcher    one loop with deliver/ on it
  *   loop 0..n-1   SMTP in and out
+ *   background    one loop with the services on it: preflights, probes, mailboxes
  *   pool          passwords, queries
  *
  * Down, on SIGTERM: listeners close and sessions end (in the middle of a message: after its reply);
- * the dispatcher starts nothing more and waits for replies to dots; then loops, dispatcher and
- * writer end in this order. After shutdown-timeout the rest is left to the next start: what has its
- * dot out without a reply becomes in doubt. */
+ * the dispatcher starts nothing more and waits for replies to dots; services break off what takes
+ * long; then loops, background, dispatcher and writer end in this order. After shutdown-timeout the
+ * rest is left to the next start: what has its dot out without a reply becomes in doubt. */
 #include "daemon/serve.h"
 
 #include <errno.h>
@@ -28,6 +29,7 @@
 #include "crypto/crypto.h"
 #include "crypto/random.h"
 #include "crypto/seal.h"
+#include "daemon/background.h"
 #include "daemon/private.h"
 #include "deliver/deliver.h"
 #include "http/server.h"
@@ -232,6 +234,7 @@ begin_stop(struct daemon *d)
 		return;
 	d->stopping = true;
 	http_server_drain(d->http);
+	background_drain(d->background);
 	api_drain(d->api, on_answered, d);
 	log_event(LOG_INFO, NULL, "serve.stopping",
 	    "no new mail is taken; waiting for what is under way");
@@ -391,6 +394,7 @@ build(struct daemon *d, struct fault *f)
 	d->deliver_notes = mailbox_new();
 	mailbox_attach(d->deliver_notes, d->deliver_loop, on_notes, d);
 	make_deliver(d);
+	rc = services_make(d, f);
 	d->n_workers = d->config.loops;
 	d->workers = MEM_NEW_ARRAY(struct worker, d->n_workers);
 	for (size_t i = 0; i < d->n_workers && rc == RC_OK; i++)
@@ -406,6 +410,7 @@ static void
 start_threads(struct daemon *d)
 {
 	d->deliver_thread = loop_thread_start("dispatcher", run_loop, d->deliver_loop);
+	background_start(d->background);
 	for (size_t i = 0; i < d->n_workers; i++) {
 		char name[32];
 		snprintf(name, sizeof(name), "loop-%zu", i);
@@ -418,6 +423,7 @@ take_down(struct daemon *d)
 {
 	for (size_t i = 0; i < d->n_workers; i++)
 		join_loop(d, d->workers[i].notes, &d->workers[i], &d->workers[i].thread);
+	background_join(d->background);
 	join_loop(d, d->deliver_notes, NULL, &d->deliver_thread);
 	http_server_free(&d->http);
 	/* Both read the store. */
@@ -426,6 +432,7 @@ take_down(struct daemon *d)
 	api_stop(d->api);
 	deliver_close_readers(d->deliver);
 	store_close(&d->store);
+	background_free(&d->background);
 	api_free(&d->api);
 	submit_free(&d->door);
 	for (size_t i = 0; i < d->n_workers; i++)
