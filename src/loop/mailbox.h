@@ -18,6 +18,14 @@ struct mailbox_item {
 	struct mailbox_item *next; /* the mailbox's while posted, then the reader's */
 };
 
+/* How a question to a service begins: it is posted to the service's mailbox and comes back to
+ * `reply`, answered. */
+struct mailbox_request {
+	struct mailbox_item item;
+	struct mailbox *reply;
+	void *arg; /* the asker's */
+};
+
 /* Items in the order added; `{ 0 }` is empty. */
 struct mailbox_chain {
 	struct mailbox_item *newest; /* linked from newest to oldest */
