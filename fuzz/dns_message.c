@@ -18,7 +18,8 @@ check_host(struct str name)
 int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	static const enum dns_type types[] = { DNS_MX, DNS_TXT, DNS_PTR };
+	static const enum dns_type types[] = { DNS_MX, DNS_TXT, DNS_PTR, DNS_SRV, DNS_CNAME,
+		DNS_TLSA };
 	AUTO(arena_done) struct arena mem = { 0 };
 	struct dns_answer a;
 
@@ -32,9 +33,9 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		return 0;
 	ASSERT(a.ttl_us >= SECONDS(1) && a.ttl_us <= HOURS(1));
 	for (size_t i = 0; i < a.count; i++) {
-		if (type != DNS_TXT)
+		if (type != DNS_TXT && type != DNS_TLSA)
 			check_host(a.records[i].text);
-		if (type == DNS_MX && i != 0)
+		if ((type == DNS_MX || type == DNS_SRV) && i != 0)
 			ASSERT(a.records[i - 1].preference <= a.records[i].preference);
 	}
 	return 0;

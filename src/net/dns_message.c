@@ -18,11 +18,15 @@
 #define RECORDS_MAX         256
 #define NAME_MAX_BYTES      255
 
-#define TYPE_PTR            12
+#define TYPE_CNAME          5
 #define TYPE_SOA            6
+#define TYPE_PTR            12
 #define TYPE_MX             15
 #define TYPE_TXT            16
+#define TYPE_SRV            33
+#define TYPE_TLSA           52
 #define CLASS_IN            1
+#define FLAG_AD             0x20u
 
 struct cursor {
 	struct str msg;
@@ -179,6 +183,17 @@ read_host(struct cursor d, size_t end, struct arena *a, struct dns_record *out)
 }
 
 static bool
+read_tlsa(struct cursor d, size_t end, struct arena *a, struct dns_record *out)
+{
+	for (size_t i = 0; i < COUNT_OF(out->tlsa); i++)
+		out->tlsa[i] = (uint8_t)take_u8(&d);
+	if (d.is_broken || d.at >= end)
+		return false;
+	out->text = arena_str(a, str_make(d.msg.p + d.at, end - d.at));
+	return true;
+}
+
+static bool
 read_record(struct cursor c, const struct rr *rr, enum dns_type type, struct arena *a,
     struct dns_record *out)
 {
@@ -187,7 +202,14 @@ read_record(struct cursor c, const struct rr *rr, enum dns_type type, struct are
 	switch (type) {
 	case DNS_TXT: return read_txt(d, rr->data_end, a, out);
 	case DNS_MX: out->preference = take_u16(&d); FALLTHROUGH;
-	case DNS_PTR: return read_host(d, rr->data_end, a, out);
+	case DNS_PTR:
+	case DNS_CNAME: return read_host(d, rr->data_end, a, out);
+	case DNS_SRV:
+		out->preference = take_u16(&d);
+		out->weight = take_u16(&d);
+		out->port = take_u16(&d);
+		return read_host(d, rr->data_end, a, out);
+	case DNS_TLSA: return read_tlsa(d, rr->data_end, a, out);
 	case DNS_A:
 	case DNS_AAAA: break;
 	}
@@ -220,14 +242,21 @@ negative_ttl_us(struct cursor *c, unsigned authority_count)
 	return SECONDS(60);
 }
 
-/* By preference; records of one preference keep the order in which they came. */
+static bool
+comes_before(const struct dns_record *x, const struct dns_record *y)
+{
+	return x->preference != y->preference ? x->preference < y->preference
+					      : x->weight > y->weight;
+}
+
+/* Records that are alike keep the order in which they came. */
 static void
-sort_mx(struct dns_record *records, size_t count)
+sort_hosts(struct dns_record *records, size_t count)
 {
 	for (size_t i = 1; i < count; i++) {
 		struct dns_record r = records[i];
 		size_t at = i;
-		for (; at > 0 && records[at - 1].preference > r.preference; at--)
+		for (; at > 0 && comes_before(&r, &records[at - 1]); at--)
 			records[at] = records[at - 1];
 		records[at] = r;
 	}
@@ -237,15 +266,20 @@ void
 dns_message_parse(struct str msg, enum dns_type type, struct arena *a, struct dns_answer *out)
 {
 	static const uint16_t types[] = {
-		[DNS_MX] = TYPE_MX, [DNS_TXT] = TYPE_TXT, [DNS_PTR] = TYPE_PTR
+		[DNS_MX] = TYPE_MX,
+		[DNS_TXT] = TYPE_TXT,
+		[DNS_PTR] = TYPE_PTR,
+		[DNS_SRV] = TYPE_SRV,
+		[DNS_CNAME] = TYPE_CNAME,
+		[DNS_TLSA] = TYPE_TLSA,
 	};
 	struct cursor c = { .msg = msg };
 	int64_t ttl_us = TTL_MAX_US;
 
-	ASSERT(type == DNS_MX || type == DNS_TXT || type == DNS_PTR);
+	ASSERT(type < COUNT_OF(types) && types[type] != 0);
 	*out = (struct dns_answer){ .rc = RC_DNS };
 	skip(&c, 3);
-	unsigned rcode = take_u8(&c) & 0x0f;
+	unsigned flags = take_u8(&c), rcode = flags & 0x0f;
 	unsigned questions = take_u16(&c), answers = take_u16(&c), authorities = take_u16(&c);
 	skip(&c, 2);
 	if (c.is_broken || (rcode != 0 && rcode != 3))
@@ -268,11 +302,12 @@ dns_message_parse(struct str msg, enum dns_type type, struct arena *a, struct dn
 	}
 	if (c.is_broken)
 		return;
-	if (type == DNS_MX)
-		sort_mx(records, count);
+	if (type == DNS_MX || type == DNS_SRV)
+		sort_hosts(records, count);
 	out->records = records;
 	out->count = count;
 	out->name_exists = rcode == 0;
+	out->is_secure = (flags & FLAG_AD) != 0;
 	out->rc = count != 0 ? RC_OK : RC_NOT_FOUND;
 	out->ttl_us = count != 0 ? ttl_us : negative_ttl_us(&c, authorities);
 }

@@ -151,6 +151,82 @@ the_strings_of_a_text_are_joined(void **state)
 }
 
 static void
+services_come_by_priority_and_the_heaviest_first(void **state)
+{
+	struct scene *s = *state;
+	const struct dns_row rows[] = {
+		{ "", DNS_WIRE_SRV, 300, "20 0 587 c.example" },
+		{ "", DNS_WIRE_SRV, 300, "10 1 465 b.example" },
+		{ "", DNS_WIRE_SRV, 300, "10 9 465 a.example" },
+	};
+
+	begin(s, 0, COUNT_OF(rows), 0);
+	for (size_t i = 0; i < COUNT_OF(rows); i++)
+		dns_add_row(&s->msg, &rows[i]);
+	const struct dns_answer *a = parse(s, DNS_SRV);
+	assert_int_equal(a->count, 3);
+	assert_string_equal(a->records[0].text.p, "a.example");
+	assert_int_equal(a->records[0].weight, 9);
+	assert_string_equal(a->records[1].text.p, "b.example");
+	assert_string_equal(a->records[2].text.p, "c.example");
+	assert_int_equal(a->records[2].port, 587);
+	assert_int_equal(a->records[2].preference, 20);
+}
+
+static void
+a_service_that_is_not_there_has_an_empty_name(void **state)
+{
+	struct scene *s = *state;
+	const struct dns_row row = { "", DNS_WIRE_SRV, 300, "0 0 0 " };
+
+	begin(s, 0, 1, 0);
+	dns_add_row(&s->msg, &row);
+	const struct dns_answer *a = parse(s, DNS_SRV);
+	assert_int_equal(a->count, 1);
+	assert_int_equal(a->records[0].text.n, 0);
+}
+
+static void
+an_alias_names_what_it_stands_for(void **state)
+{
+	struct scene *s = *state;
+	const struct dns_row row = { "", DNS_WIRE_CNAME, 300, "real.example" };
+
+	begin(s, 0, 1, 0);
+	dns_add_row(&s->msg, &row);
+	assert_string_equal(parse(s, DNS_CNAME)->records[0].text.p, "real.example");
+}
+
+static void
+a_certificate_association_has_three_numbers_and_data(void **state)
+{
+	struct scene *s = *state;
+	const struct dns_row row = { "", DNS_WIRE_TLSA, 300, "3 1 2 data" };
+
+	begin(s, 0, 2, 0);
+	dns_add_row(&s->msg, &row);
+	dns_add_rr(&s->msg, DNS_WIRE_TLSA, 5, STR("\3\1\1"));
+	const struct dns_answer *a = parse(s, DNS_TLSA);
+	assert_int_equal(a->count, 1);
+	assert_int_equal(a->records[0].tlsa[0], 3);
+	assert_int_equal(a->records[0].tlsa[1], 1);
+	assert_int_equal(a->records[0].tlsa[2], 2);
+	assert_true(str_eq(a->records[0].text, STR("data")));
+	assert_false(a->is_secure);
+}
+
+static void
+what_the_server_validated_is_told(void **state)
+{
+	struct scene *s = *state;
+	const struct dns_row row = { "", DNS_WIRE_MX, 300, "10 a.example" };
+
+	begin(s, 0x20, 1, 0);
+	dns_add_row(&s->msg, &row);
+	assert_true(parse(s, DNS_MX)->is_secure);
+}
+
+static void
 a_missing_name_lives_as_long_as_its_zone_says(void **state)
 {
 	struct scene *s = *state;
@@ -205,6 +281,11 @@ main(void)
 		IN_SCENE(a_name_that_points_at_itself_is_left_out),
 		IN_SCENE(names_with_bytes_no_host_has_are_left_out),
 		IN_SCENE(the_strings_of_a_text_are_joined),
+		IN_SCENE(services_come_by_priority_and_the_heaviest_first),
+		IN_SCENE(a_service_that_is_not_there_has_an_empty_name),
+		IN_SCENE(an_alias_names_what_it_stands_for),
+		IN_SCENE(a_certificate_association_has_three_numbers_and_data),
+		IN_SCENE(what_the_server_validated_is_told),
 		IN_SCENE(a_missing_name_lives_as_long_as_its_zone_says),
 		IN_SCENE(a_failure_of_the_server_is_no_statement_about_the_name),
 		IN_SCENE(a_message_cut_anywhere_in_its_answers_is_no_answer),

@@ -18,6 +18,8 @@
 #define DNS_WIRE_MX    15
 #define DNS_WIRE_TXT   16
 #define DNS_WIRE_AAAA  28
+#define DNS_WIRE_SRV   33
+#define DNS_WIRE_TLSA  52
 
 static inline void
 dns_add_u16(struct buf *b, unsigned v)
@@ -75,8 +77,8 @@ dns_add_soa(struct buf *b, unsigned minimum_s)
 	dns_add_rr(b, DNS_WIRE_SOA, 3600, str_make(data, sizeof(data)));
 }
 
-/* One record that the server has. `text`: an address; "10 host" for MX; strings split by '|' for
- * TXT. */
+/* One record that the server has. `text`: an address; "10 host" for MX; "10 5 465 host" for SRV;
+ * "3 1 1 data" for TLSA; strings split by '|' for TXT. */
 struct dns_row {
 	const char *name;
 	unsigned type;
@@ -113,10 +115,21 @@ dns_add_row(struct buf *b, const struct dns_row *row)
 						       : str_make((char *)a.ip, 16));
 		break;
 	case DNS_WIRE_MX:
-		if (!str_cut(&rest, ' ', &part) || str_to_u64(part, &n) != RC_OK)
-			UNREACHABLE();
-		dns_add_u16(&data, (unsigned)n);
+	case DNS_WIRE_SRV:
+		for (unsigned i = 0; i < (row->type == DNS_WIRE_MX ? 1 : 3); i++) {
+			if (!str_cut(&rest, ' ', &part) || str_to_u64(part, &n) != RC_OK)
+				UNREACHABLE();
+			dns_add_u16(&data, (unsigned)n);
+		}
 		dns_add_name(&data, rest.p);
+		break;
+	case DNS_WIRE_TLSA:
+		for (unsigned i = 0; i < 3; i++) {
+			if (!str_cut(&rest, ' ', &part) || str_to_u64(part, &n) != RC_OK)
+				UNREACHABLE();
+			buf_add_byte(&data, (char)n);
+		}
+		buf_add(&data, rest);
 		break;
 	case DNS_WIRE_TXT:
 		while (str_cut(&rest, '|', &part)) {

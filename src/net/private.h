@@ -86,10 +86,36 @@ enum tls_io tls_stream_write(
 void tls_stream_say_goodbye(struct tls_stream *s);
 void tls_stream_facts(const struct tls_stream *s, struct tls_facts *out);
 
+/* ---- fetch.c ---- */
+
+struct curl_slist;
+struct net_fetch_request;
+
+/* One request in libcurl's hands; stays where it is until it is done. */
+struct fetch_transfer {
+	void *curl;
+	struct curl_slist *headers;
+	struct buf *answer;
+	size_t left; /* bytes the answer may still grow */
+	int64_t timeout_us;
+	bool public_only;
+	bool was_refused; /* an address was not public */
+	char why[256];    /* CURL_ERROR_SIZE */
+};
+
+/* `r`, what it points at, and `answer` outlive the transfer. */
+void fetch_transfer_init(
+    struct fetch_transfer *t, const struct net_fetch_request *r, struct buf *answer);
+/* `code` of libcurl, as an rc. */
+enum rc fetch_transfer_end(
+    const struct fetch_transfer *t, int code, unsigned *status_out, struct fault *f);
+void fetch_transfer_done(struct fetch_transfer *t);
+
 /* ---- dns_message.c ---- */
 
-/* Reads the reply `msg` to a question for `type` (MX, TXT or PTR): fills rc, name_exists, records
- * (in `a`), count and ttl_us; a bad message is RC_DNS. Pure; the bytes may be anything. */
+/* Reads the reply `msg` to a question for `type` (any but A and AAAA): fills rc, name_exists,
+ * is_secure (as the message says), records (in `a`), count and ttl_us; a bad message is RC_DNS.
+ * Pure; the bytes may be anything. */
 void dns_message_parse(struct str msg, enum dns_type type, struct arena *a, struct dns_answer *out);
 
 /* ---- resolver_cache.c ---- */

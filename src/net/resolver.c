@@ -7,7 +7,8 @@
  * gone, its answer still goes into the cache.
  *
  * Addresses come from ares_getaddrinfo, which knows /etc/hosts and CNAMEs; the rest
- * from ares_query and our own reader (dns_message.c). ARES_FLAG_NOCHECKRESP stays off: with it a
+ * from queries of our own making, which ask whether the answer was validated, and our own reader
+ * (dns_message.c). ARES_FLAG_NOCHECKRESP stays off: with it a
  * SERVFAIL would look like an answer.
  *
  * Answers are counted by reference: one in the cache may be displaced while lookups still wait for
@@ -35,9 +36,13 @@
 #define SERVER_TIMEOUT_MS  2000
 #define SERVER_TRIES       3
 #define CLASS_IN           1
+#define TYPE_CNAME         5
 #define TYPE_PTR           12
 #define TYPE_MX            15
 #define TYPE_TXT           16
+#define TYPE_SRV           33
+#define TYPE_TLSA          52
+#define FLAG_AD            0x20 /* in the fourth byte of a message */
 #define ADDRESS_TTL_MAX_US HOURS(1)
 #define HOSTS_TTL_US       SECONDS(5) /* entries of /etc/hosts have none of their own */
 #define NEGATIVE_TTL_US    SECONDS(60)
@@ -53,6 +58,9 @@ static const struct {
 	[DNS_MX] = { "MX", TYPE_MX, 0 },
 	[DNS_TXT] = { "TXT", TYPE_TXT, 0 },
 	[DNS_PTR] = { "PTR", TYPE_PTR, 0 },
+	[DNS_SRV] = { "SRV", TYPE_SRV, 0 },
+	[DNS_CNAME] = { "CNAME", TYPE_CNAME, 0 },
+	[DNS_TLSA] = { "TLSA", TYPE_TLSA, 0 },
 };
 static_assert(COUNT_OF(types) == DNS_TYPE_COUNT, "every type has a row");
 
@@ -94,6 +102,7 @@ struct resolver {
 	struct list told; /* lookups whose answer is there */
 	struct resolver_cache cache;
 	uint64_t seed;
+	bool is_local; /* all servers are on loopback: what they validated counts */
 };
 
 const char *
@@ -237,6 +246,7 @@ on_message(void *arg, int status, int timeouts, unsigned char *msg, int n)
 	if (msg != NULL && n > 0) {
 		dns_message_parse(
 		    str_make((const char *)msg, (size_t)n), q->type, &k->mem, &k->answer);
+		k->answer.is_secure &= q->resolver->is_local;
 		if (k->answer.rc != RC_OK)
 			explain(k, status == ARES_SUCCESS ? "the answer makes no sense"
 							  : ares_strerror(status));
@@ -323,6 +333,23 @@ start_query(struct resolver *r, enum dns_type type, struct str name, uint64_t ha
 	return q;
 }
 
+/* By hand, because ares_query cannot ask whether the answer was validated (RFC 6840 §5.7). */
+static void
+send_query(struct resolver *r, struct query *q, const char *name)
+{
+	unsigned char *msg = NULL;
+	int n = 0;
+	int status = ares_create_query(name, CLASS_IN, types[q->type].wire, 0, 1, &msg, &n, 0);
+
+	if (status != ARES_SUCCESS) {
+		on_message(q, status, 0, NULL, 0);
+		return;
+	}
+	msg[3] |= FLAG_AD;
+	ares_send(r->channel, msg, n, on_message, q);
+	ares_free_string(msg);
+}
+
 /* May settle the query before it returns. */
 static void
 ask(struct resolver *r, struct query *q)
@@ -341,10 +368,10 @@ ask(struct resolver *r, struct query *q)
 		ASSERT(ok); /* why_invalid saw to it */
 		buf_init(&name, NAME_MAX_BYTES);
 		reverse_name(&ip, &name);
-		ares_query(r->channel, buf_cstr(&name), CLASS_IN, TYPE_PTR, on_message, q);
+		send_query(r, q, buf_cstr(&name));
 		buf_done(&name);
 	} else {
-		ares_query(r->channel, q->name, CLASS_IN, types[q->type].wire, on_message, q);
+		send_query(r, q, q->name);
 	}
 	rearm(r);
 }
@@ -502,6 +529,22 @@ on_interest(void *arg, ares_socket_t fd, int readable, int writable)
 	loop_watch_set(&found->watch, (readable ? LOOP_READ : 0u) | (writable ? LOOP_WRITE : 0u));
 }
 
+static bool
+servers_are_local(const struct resolver *r)
+{
+	struct ares_addr_port_node *servers = NULL;
+	bool local =
+	    ares_get_servers_ports(r->channel, &servers) == ARES_SUCCESS && servers != NULL;
+
+	for (const struct ares_addr_port_node *s = servers; s != NULL && local; s = s->next) {
+		const uint8_t *ip = (const uint8_t *)&s->addr;
+		static const uint8_t six[16] = { [15] = 1 };
+		local = s->family == AF_INET ? ip[0] == 127 : memcmp(ip, six, sizeof(six)) == 0;
+	}
+	ares_free_data(servers);
+	return local;
+}
+
 enum rc
 resolver_new(
     struct loop *loop, const struct resolver_opts *opts, struct resolver **out, struct fault *f)
@@ -540,6 +583,7 @@ resolver_new(
 			return fault_set(f, RC_DNS, "\"%s\" is no list of DNS servers: %s",
 			    opts->servers, ares_strerror(status));
 	}
+	r->is_local = servers_are_local(r);
 	*out = TAKE(r);
 	return RC_OK;
 }

@@ -18,22 +18,29 @@
 struct resolver;
 struct lookup;
 
-enum dns_type { DNS_A, DNS_AAAA, DNS_MX, DNS_TXT, DNS_PTR };
-#define DNS_TYPE_COUNT 5
+enum dns_type { DNS_A, DNS_AAAA, DNS_MX, DNS_TXT, DNS_PTR, DNS_SRV, DNS_CNAME, DNS_TLSA };
+#define DNS_TYPE_COUNT 8
 
 struct dns_record {
 	struct net_addr addr; /* A, AAAA; port 0 */
-	uint16_t preference;  /* MX */
-	struct str text;      /* MX, PTR: host name without a final dot ("" for the null MX);
-				 TXT: its strings joined */
+	uint16_t preference;  /* MX; SRV: its priority */
+	uint16_t weight;      /* SRV */
+	uint16_t port;        /* SRV */
+	uint8_t tlsa[3];      /* TLSA: usage, selector, matching type (RFC 6698 §2.1) */
+	struct str text;      /* MX, PTR, SRV, CNAME: host name without a final dot ("" for the null
+				 MX, and for a service that is not there); TXT: its strings joined;
+				 TLSA: the data, any bytes */
 };
 
 struct dns_answer {
 	enum rc rc; /* RC_OK: at least one record. RC_NOT_FOUND: the name, or this type of it, does
 		       not exist: final. RC_DNS: no usable answer, try later. RC_TIMEOUT.
 		       RC_INVALID: no name */
-	bool name_exists;                 /* RC_NOT_FOUND: only the type is missing */
-	const struct dns_record *records; /* MX by preference, others as they came */
+	bool name_exists; /* RC_NOT_FOUND: only the type is missing */
+	bool is_secure;   /* every server asked is on loopback and says that it validated this (AD);
+			     never for A and AAAA */
+	const struct dns_record *records; /* MX and SRV by preference (SRV then by weight, the
+					     heaviest first), others as they came */
 	size_t count;
 	int64_t ttl_us;     /* how long it may be kept from now */
 	struct fault fault; /* when not RC_OK: one sentence */

@@ -16,6 +16,7 @@ static const struct dns_row rows[] = {
 	{ "example.com", DNS_WIRE_MX, 300, "20 b.example.com" },
 	{ "example.com", DNS_WIRE_MX, 300, "10 a.example.com" },
 	{ "example.com", DNS_WIRE_TXT, 300, "v=spf1| -all" },
+	{ "_submissions._tcp.example.com", DNS_WIRE_SRV, 300, "0 1 465 mail.example.com" },
 	{ "1.2.0.192.in-addr.arpa", DNS_WIRE_PTR, 300, "mail.example.com" },
 	{ "1.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.8.b.d.0.1.0.0.2.ip6.arpa", DNS_WIRE_PTR,
 	    300, "six.example.com" },
@@ -212,6 +213,19 @@ a_missing_name_and_a_missing_type_are_told_apart_and_remembered(void **state)
 }
 
 static void
+services_are_found(void **state)
+{
+	struct scene *s = *state;
+
+	ask(s, DNS_SRV, "_submissions._tcp.example.com");
+	assert_int_equal(s->rc, RC_OK);
+	assert_string_equal(s->texts[0], "mail.example.com");
+	ask(s, DNS_SRV, "_imap._tcp.example.com");
+	assert_int_equal(s->rc, RC_NOT_FOUND);
+	assert_false(s->name_exists);
+}
+
+static void
 a_failing_server_is_a_failure_and_is_not_remembered(void **state)
 {
 	struct scene *s = *state;
@@ -327,6 +341,7 @@ main(void)
 		IN_SCENE(the_least_recently_used_answer_makes_room),
 		IN_SCENE(mail_exchangers_come_in_order),
 		IN_SCENE(texts_and_names_of_addresses_are_found),
+		IN_SCENE(services_are_found),
 		IN_SCENE(a_missing_name_and_a_missing_type_are_told_apart_and_remembered),
 		IN_SCENE(a_failing_server_is_a_failure_and_is_not_remembered),
 		IN_SCENE(a_silent_server_meets_the_deadline),
