@@ -54,6 +54,7 @@ bytes_flow_both_ways_and_the_facts_are_known(void **state)
 	assert_string_equal(f.issuer, "CN=Test CA");
 	assert_string_equal(f.names, "mail.example.com, smtp.example.com");
 	assert_string_equal(f.verify_error, "");
+	assert_int_equal(f.refusal, TLS_REFUSAL_NONE);
 	assert_true(f.not_before_us < clock_wall_us() && clock_wall_us() < f.not_after_us);
 	assert_memory_not_equal(f.sha256, zero, 32);
 	assert_true(conn_tls_facts(p->b.conn, &f));
@@ -74,7 +75,7 @@ what_was_written_before_the_handshake_ended_is_sent_after_it(void **state)
 }
 
 static void
-expect_refusal(struct pair *p, const char *text, const char *verify_error)
+expect_refusal(struct pair *p, const char *text, const char *verify_error, enum tls_refusal refusal)
 {
 	struct tls_facts f;
 
@@ -88,6 +89,9 @@ expect_refusal(struct pair *p, const char *text, const char *verify_error)
 	assert_false(f.is_verified);
 	assert_string_equal(f.subject, "CN=mail.example.com");
 	assert_non_null(strstr(f.verify_error, verify_error));
+	assert_int_equal(f.refusal, refusal);
+	if (refusal == TLS_REFUSAL_ISSUER)
+		assert_string_equal(f.refused_issuer, "CN=Test CA");
 }
 
 static void
@@ -96,7 +100,8 @@ a_certificate_for_another_name_is_refused(void **state)
 	const struct tls_peer other = { .name = STR("mail.example.org") };
 
 	connect_tls(*state, client, server, &other);
-	expect_refusal(*state, "not for mail.example.org but for mail.example.com", "mismatch");
+	expect_refusal(*state, "not for mail.example.org but for mail.example.com", "mismatch",
+	    TLS_REFUSAL_NAME);
 }
 
 static void
@@ -106,7 +111,7 @@ a_certificate_for_another_address_is_refused_and_for_this_one_taken(void **state
 	const struct tls_peer right = { .name = STR("127.0.0.1") };
 
 	connect_tls(*state, client, server, &other);
-	expect_refusal(*state, "not for 127.0.0.2", "mismatch");
+	expect_refusal(*state, "not for 127.0.0.2", "mismatch", TLS_REFUSAL_NAME);
 	pair_done(*state);
 	pair_init(*state);
 	connect_tls(*state, client, server, &right);
@@ -121,7 +126,7 @@ an_expired_certificate_is_refused(void **state)
 	assert_int_equal(tls_ctx_new_server(certs.old_cert, certs.key, &old, NULL), RC_OK);
 	connect_tls(*state, client, old, &mail);
 	tls_ctx_unref(&old);
-	expect_refusal(*state, "expired", "expired");
+	expect_refusal(*state, "expired", "expired", TLS_REFUSAL_EXPIRED);
 }
 
 static void
@@ -132,7 +137,7 @@ an_unknown_authority_is_refused(void **state)
 	assert_int_equal(tls_ctx_new_client(certs.other_ca, &other, NULL), RC_OK);
 	connect_tls(*state, other, server, &mail);
 	tls_ctx_unref(&other);
-	expect_refusal(*state, "refused", "issuer");
+	expect_refusal(*state, "refused", "issuer", TLS_REFUSAL_ISSUER);
 }
 
 static void
@@ -145,7 +150,7 @@ the_systems_authorities_do_not_know_our_own(void **state)
 		skip(); /* a system without authorities */
 	connect_tls(*state, sys, server, &mail);
 	tls_ctx_unref(&sys);
-	expect_refusal(*state, "refused", "issuer");
+	expect_refusal(*state, "refused", "issuer", TLS_REFUSAL_ISSUER);
 }
 
 static void

@@ -266,6 +266,8 @@ take_addresses(struct resolver_kept *k, const struct ares_addrinfo *info)
 	for (const struct ares_addrinfo_cname *c = info->cnames; c != NULL; c = c->next) {
 		if (SECONDS(c->ttl) < ttl_us)
 			ttl_us = SECONDS(c->ttl);
+		if (c->name != NULL && c->next == NULL)
+			k->answer.canonical = arena_str(&k->mem, str_from(c->name));
 	}
 	for (const struct ares_addrinfo_node *n = info->nodes; n != NULL; n = n->ai_next) {
 		if (count == ADDRESSES_MAX || n->ai_family != types[k->type].family ||

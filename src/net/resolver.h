@@ -42,8 +42,9 @@ struct dns_answer {
 	const struct dns_record *records; /* MX and SRV by preference (SRV then by weight, the
 					     heaviest first), others as they came */
 	size_t count;
-	int64_t ttl_us;     /* how long it may be kept from now */
-	struct fault fault; /* when not RC_OK: one sentence */
+	struct str canonical; /* A, AAAA: the name at the end of the aliases (CNAME); empty: none */
+	int64_t ttl_us;       /* how long it may be kept from now */
+	struct fault fault;   /* when not RC_OK: one sentence */
 };
 
 /* Exactly once, from the loop. The answer is valid during the call. */

@@ -46,6 +46,17 @@ struct tls_peer {
 	struct str key;          /* what sets sessions apart beside the name, such as "host:port" */
 };
 
+/* Why a certificate was refused, as far as somebody can do something about it. */
+enum tls_refusal {
+	TLS_REFUSAL_NONE,
+	TLS_REFUSAL_NAME, /* it is for another name */
+	TLS_REFUSAL_EXPIRED,
+	TLS_REFUSAL_NOT_YET,     /* valid from later on: a clock is wrong, here or there */
+	TLS_REFUSAL_SELF_SIGNED, /* by itself, or its chain ends in an authority nobody knows */
+	TLS_REFUSAL_ISSUER,      /* who signed it is unknown, or was not sent along */
+	TLS_REFUSAL_OTHER,
+};
+
 /* What a handshake found out; strings are NUL-terminated, empty where unknown. */
 struct tls_facts {
 	char version[16]; /* "TLSv1.3" */
@@ -60,4 +71,7 @@ struct tls_facts {
 	int64_t not_after_us;
 	uint8_t sha256[32];     /* of the whole certificate (DER) */
 	char verify_error[160]; /* in words, when it was refused */
+	enum tls_refusal refusal;
+	char refused_issuer[256]; /* who is said to have signed the certificate that was refused,
+				     which may be one further up the chain */
 };

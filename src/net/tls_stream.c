@@ -28,6 +28,7 @@ struct tls_stream {
 	struct tls_cache *cache;
 	char *key;
 	X509 *refused;      /* the leaf of a chain that was not verified */
+	X509 *refused_at;   /* the certificate in it where that was noticed */
 	long refused_error; /* X509_V_ERR_*, the first */
 	bool is_broken;     /* a fatal error was seen: no more I/O, not even goodbye */
 };
@@ -44,6 +45,9 @@ on_verify(int ok, X509_STORE_CTX *x)
 		X509 *leaf = X509_STORE_CTX_get0_cert(x);
 		if (leaf != NULL && X509_up_ref(leaf) == 1)
 			s->refused = leaf;
+		X509 *at = X509_STORE_CTX_get_current_cert(x);
+		if (at != NULL && X509_up_ref(at) == 1)
+			s->refused_at = at;
 		s->refused_error = X509_STORE_CTX_get_error(x);
 	}
 	return ok;
@@ -138,6 +142,7 @@ tls_stream_free(struct tls_stream **sp)
 	*sp = NULL;
 	SSL_free(s->ssl);
 	X509_free(s->refused);
+	X509_free(s->refused_at);
 	tls_ctx_unref(&s->ctx);
 	free(s->name);
 	free(s->key);
@@ -335,6 +340,24 @@ describe_cert(const X509 *cert, struct tls_facts *out)
 	(void)X509_digest(cert, EVP_sha256(), out->sha256, &n);
 }
 
+static enum tls_refusal
+refusal_of(long error)
+{
+	switch (error) {
+	case X509_V_OK: return TLS_REFUSAL_NONE;
+	case X509_V_ERR_HOSTNAME_MISMATCH:
+	case X509_V_ERR_IP_ADDRESS_MISMATCH: return TLS_REFUSAL_NAME;
+	case X509_V_ERR_CERT_HAS_EXPIRED: return TLS_REFUSAL_EXPIRED;
+	case X509_V_ERR_CERT_NOT_YET_VALID: return TLS_REFUSAL_NOT_YET;
+	case X509_V_ERR_DEPTH_ZERO_SELF_SIGNED_CERT:
+	case X509_V_ERR_SELF_SIGNED_CERT_IN_CHAIN: return TLS_REFUSAL_SELF_SIGNED;
+	case X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT:
+	case X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT_LOCALLY:
+	case X509_V_ERR_UNABLE_TO_VERIFY_LEAF_SIGNATURE: return TLS_REFUSAL_ISSUER;
+	default: return TLS_REFUSAL_OTHER;
+	}
+}
+
 void
 tls_stream_facts(const struct tls_stream *s, struct tls_facts *out)
 {
@@ -354,6 +377,10 @@ tls_stream_facts(const struct tls_stream *s, struct tls_facts *out)
 	if (s->refused_error != X509_V_OK)
 		snprintf(out->verify_error, sizeof(out->verify_error), "%s",
 		    X509_verify_cert_error_string(s->refused_error));
+	out->refusal = refusal_of(s->refused_error);
+	if (s->refused_at != NULL)
+		write_name(X509_get_issuer_name(s->refused_at), out->refused_issuer,
+		    sizeof(out->refused_issuer));
 	out->is_verified = !s->ctx->is_server && is_done && s->refused_error == X509_V_OK &&
 			   SSL_get_verify_result(s->ssl) == X509_V_OK;
 	X509_free(cert);

@@ -92,6 +92,16 @@ client_touch(struct smtp_client *c)
 	    c->conn, c->state == CLIENT_IDLE ? TIME_NEVER : loop_now_us(c->loop) + (int64_t)limit);
 }
 
+int64_t
+client_lap(struct smtp_client *c)
+{
+	int64_t since = c->since_us;
+
+	c->since_us = clock_monotonic_us();
+	/* Nothing is measured as nothing. */
+	return c->since_us > since ? c->since_us - since : 1;
+}
+
 void
 client_flush(struct smtp_client *c)
 {
@@ -181,6 +191,8 @@ client_ready(struct smtp_client *c)
 {
 	client_set_state(c, CLIENT_IDLE);
 	c->opts.secret = (struct str){ 0 };
+	if (c->facts.mech != SMTP_MECH_COUNT)
+		c->facts.login_us = client_lap(c);
 	if (c->quit_wanted)
 		client_leave(c);
 	c->ops->on_ready(c, c->arg);
@@ -329,6 +341,8 @@ smtp_client_new(struct loop *loop, int fd, const struct smtp_client_opts *opts,
 	*c = (struct smtp_client){
 		.magic = CLIENT_MAGIC, .loop = loop, .ops = ops, .arg = arg, .opts = *opts
 	};
+	c->facts.mech = SMTP_MECH_COUNT;
+	(void)client_lap(c);
 	c->opts.hostname = arena_str(&c->life, opts->hostname);
 	c->opts.peer_name = arena_str(&c->life, opts->peer_name);
 	c->opts.user = arena_str(&c->life, opts->user);
@@ -352,6 +366,12 @@ const struct smtp_client_facts *
 smtp_client_facts(const struct smtp_client *c)
 {
 	return &c->facts;
+}
+
+bool
+smtp_client_tls_facts(const struct smtp_client *c, struct tls_facts *out)
+{
+	return conn_tls_facts(c->conn, out);
 }
 
 void

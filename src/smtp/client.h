@@ -41,6 +41,7 @@ struct log_ctx;
 struct loop;
 struct smtp_client;
 struct tls_ctx;
+struct tls_facts;
 
 /* Where in the conversation something was decided. The order is that of the conversation. */
 #define SMTP_STAGES(X)                                                                             \
@@ -108,8 +109,10 @@ struct smtp_job_rcpt {
 	struct smtp_verdict verdict;    /* filled by the client */
 };
 
-/* One transaction. The owner fills the first part and keeps every view valid until the job comes
- * back. */
+/* One transaction. A *probe* is one without content: MAIL, RCPT for each recipient, RSET; it asks
+ * whether the peer would take them and sends nothing. Of a probe, `mail` is the reply to MAIL, and
+ * what was taken has the verdict SMTP_NOT_TRIED with the reply's code. The owner fills the first
+ * part and keeps every view valid until the job comes back. */
 struct smtp_job {
 	struct msg_id msg;
 	struct str sender;    /* without angle brackets; empty: the null sender */
@@ -118,15 +121,18 @@ struct smtp_job {
 	size_t n_rcpts;
 	struct smtp_mail_params params; /* RET and ENVID, passed on where the peer offers DSN; the
 					   rest is the client's */
+	bool is_probe;                  /* content is NULL, n_rcpts may be 0 */
+	uint64_t probe_bytes;           /* size that a probe announces; 0: none */
 	bool needs_8bit;                /* content has bytes >= 0x80 */
 	bool needs_utf8;                /* an address or a header needs SMTPUTF8 */
 	int64_t cut_after_us; /* > 0: give the transaction up when it takes longer before the dot */
 	struct arena *arena;  /* the job's; the client copies reply texts into it */
 
 	/* Filled by the client. */
-	int64_t started_us; /* monotonic: MAIL sent */
-	int64_t ended_us;   /* monotonic: last verdict known */
-	size_t n_granted;   /* recipients that stand behind the dot: those the peer took */
+	int64_t started_us;       /* monotonic: MAIL sent */
+	int64_t ended_us;         /* monotonic: last verdict known */
+	struct smtp_verdict mail; /* of a probe */
+	size_t n_granted;         /* recipients that stand behind the dot: those the peer took */
 };
 
 struct smtp_client_ops {
@@ -165,9 +171,17 @@ struct smtp_client_opts {
 /* Facts about the connection, for history and display. Views live as long as the client. */
 struct smtp_client_facts {
 	struct smtp_caps caps;
-	struct str tls; /* "TLSv1.3 TLS_AES_256_GCM_SHA384", or empty */
+	struct smtp_caps clear_caps; /* what STARTTLS made it forget; else zero */
+	struct str tls;              /* "TLSv1.3 TLS_AES_256_GCM_SHA384", or empty */
 	struct str greeting;
-	uint32_t jobs; /* transactions so far */
+	uint32_t jobs;       /* transactions so far */
+	enum smtp_mech mech; /* logged in with, or being tried; SMTP_MECH_COUNT: none */
+	bool spoke_early;    /* sent something between its word to STARTTLS and the handshake: what
+				an attacker would slip in (RFC 3207 section 4.2) */
+	/* How long each part took; 0: not come to. */
+	int64_t greeting_us; /* from the start, or from TLS on where that comes first */
+	int64_t tls_us;      /* the handshake */
+	int64_t login_us;
 };
 
 /* Takes over the connected socket `fd` and starts the conversation. */
@@ -176,6 +190,8 @@ struct smtp_client *smtp_client_new(struct loop *loop, int fd, const struct smtp
 
 bool smtp_client_is_idle(const struct smtp_client *c);
 const struct smtp_client_facts *smtp_client_facts(const struct smtp_client *c);
+/* False while there was no handshake. In on_closed it tells what was refused. */
+bool smtp_client_tls_facts(const struct smtp_client *c, struct tls_facts *out);
 
 /* Gives an idle client its next job. The client checks what the message needs against what the peer
  * offers: recipients or messages that cannot go out here come back SMTP_REFUSED with code 0 and the

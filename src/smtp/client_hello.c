@@ -25,6 +25,8 @@ start_tls(struct smtp_client *c)
 	struct fault f = { 0 };
 
 	client_set_state(c, CLIENT_TLS);
+	(void)client_lap(c);
+	c->facts.spoke_early = buf_len(conn_input(c->conn)) != 0;
 	if (conn_start_tls(c->conn, c->opts.tls_ctx, &peer, &f) != RC_OK)
 		client_fail(c, SMTP_TROUBLE_TLS, str_from(f.text));
 }
@@ -59,10 +61,12 @@ void
 client_hello_tls_ready(struct smtp_client *c)
 {
 	keep_tls_facts(c);
+	c->facts.tls_us = client_lap(c);
 	if (c->opts.tls == SMTP_TLS_IMPLICIT) {
 		client_set_state(c, CLIENT_GREETING);
 		return;
 	}
+	c->facts.clear_caps = c->facts.caps;
 	c->facts.caps = (struct smtp_caps){ 0 };
 	say_hello(c);
 }
@@ -82,6 +86,7 @@ log_in(struct smtp_client *c)
 	};
 
 	client_set_state(c, CLIENT_AUTH);
+	(void)client_lap(c);
 	if (c->opts.mechanism.n != 0 && !smtp_caps_find_mech(c->opts.mechanism, &choice.required))
 		choice.offered = 0;
 	if (sasl_client_choose(&choice, &mech, &f) != RC_OK ||
@@ -91,6 +96,7 @@ log_in(struct smtp_client *c)
 		client_leave(c);
 		return;
 	}
+	c->facts.mech = mech;
 	sasl_client_start(c->sasl, &c->out);
 	buf_add(&c->out, STR("\r\n"));
 	client_flush(c);
@@ -175,6 +181,7 @@ client_hello_reply(struct smtp_client *c, const struct smtp_reply *r)
 		auth_reply(c, r);
 	} else if (c->state == CLIENT_GREETING && good) {
 		c->facts.greeting = arena_str(&c->life, r->text);
+		c->facts.greeting_us = client_lap(c);
 		say_hello(c);
 	} else if (c->state == CLIENT_STARTTLS && good) {
 		start_tls(c);

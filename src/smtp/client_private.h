@@ -39,6 +39,7 @@ struct smtp_client {
 	bool end_set;
 	bool quit_wanted;
 	bool closed_by_peer; /* known when the connection has ended */
+	int64_t since_us;    /* when what is being measured began */
 
 	/* The transaction; valid while job != NULL. Commands are numbered: 0 MAIL, 1..n RCPT, n + 1
 	 * DATA, where n is n_going. replied <= sent <= n + 2; without PIPELINING sent <= replied +
@@ -63,6 +64,8 @@ struct smtp_client *client_from_arg(void *arg);
 void client_set_state(struct smtp_client *c, enum client_state to);
 /* Starts the time limit of the present state anew: the peer has shown that it is there. */
 void client_touch(struct smtp_client *c);
+/* How long since the last time it was asked, at least 1 us. */
+int64_t client_lap(struct smtp_client *c);
 /* Sends `out` and empties it. */
 void client_flush(struct smtp_client *c);
 /* Notes that the connection ends because of the peer's reply, at the present stage; the first note

@@ -40,7 +40,7 @@ struct play {
 	int grant;      /* 1 yes, 0 no, -1 never */
 	unsigned asked; /* on_about_to_finish */
 	size_t granted; /* recipients named then */
-	bool ready, closed;
+	bool ready, closed, spoke_early;
 	struct smtp_verdict end;
 	char end_text[256];
 	struct loop_timer patience;
@@ -139,9 +139,9 @@ on_closed(struct smtp_client *c, const struct smtp_verdict *why, void *arg)
 {
 	struct play *p = arg;
 
-	(void)c;
 	assert_false(p->closed);
 	p->closed = true;
+	p->spoke_early = smtp_client_facts(c)->spoke_early;
 	p->end = *why;
 	snprintf(p->end_text, sizeof(p->end_text), "%.*s", STR_ARG(why->text));
 	loop_stop(p->loop);
@@ -548,6 +548,110 @@ a_refused_login_is_the_connections_verdict(void **state)
 	finish(&p);
 }
 
+/* A probe of n recipients. */
+static void
+make_probe(struct smtp_job *job, struct arena *a, size_t n)
+{
+	*job = (struct smtp_job){
+		.sender = STR("me@a.example"), .arena = a, .n_rcpts = n, .is_probe = true
+	};
+	job->rcpts = ARENA_NEW_ARRAY(a, struct smtp_job_rcpt, n);
+	for (size_t i = 0; i < n; i++)
+		job->rcpts[i].path = arena_strf(a, "r%zu@b.example", i + 1);
+}
+
+static void
+a_probe_asks_for_sender_and_recipients_and_sends_nothing(void **state)
+{
+	static const struct line script[] = { HELLO,
+		{ "RCPT TO:<r2@b.example>\r\n", "250 2.1.0 fine\r\n250 ok\r\n550 5.1.1 who\r\n" },
+		{ "RSET\r\n", "250 ok\r\n" },
+		{ "MAIL FROM:<me@a.example>\r\n", "553 5.7.1 not you\r\n" },
+		{ "RSET\r\n", "250 ok\r\n" }, BYE };
+	struct smtp_job jobs[2];
+	struct play p;
+
+	(void)state;
+	setup(&p, script, jobs, 2);
+	make_probe(&jobs[0], &p.arena, 2);
+	jobs[0].probe_bytes = 4711;
+	make_probe(&jobs[1], &p.arena, 0);
+	run(&p);
+	assert_int_equal(p.done_jobs, 2);
+	assert_int_equal(p.asked, 0);
+	assert_int_equal(jobs[0].mail.outcome, SMTP_NOT_TRIED);
+	assert_int_equal(jobs[0].mail.code, 250);
+	assert_int_equal(jobs[0].rcpts[0].verdict.outcome, SMTP_NOT_TRIED);
+	assert_int_equal(jobs[0].rcpts[0].verdict.code, 250);
+	assert_int_equal(jobs[0].rcpts[1].verdict.outcome, SMTP_REFUSED);
+	assert_int_equal(jobs[0].rcpts[1].verdict.code, 550);
+	assert_int_equal(jobs[1].mail.outcome, SMTP_REFUSED);
+	assert_true(str_eq(jobs[1].mail.text, STR("not you")));
+	assert_true(was_heard(&p, "SIZE=4711"));
+	assert_false(was_heard(&p, "DATA"));
+	finish(&p);
+}
+
+static void
+a_probe_without_pipelining_stops_at_a_refused_sender(void **state)
+{
+	static const struct line script[] = { { "", "220 p\r\n" }, { "EHLO", "250 p\r\n" },
+		{ "MAIL FROM:<me@a.example>\r\n", "553 no\r\n" }, { "RSET\r\n", "250 ok\r\n" },
+		BYE };
+	struct smtp_job job;
+	struct play p;
+
+	(void)state;
+	setup(&p, script, &job, 1);
+	make_probe(&job, &p.arena, 1);
+	run(&p);
+	assert_int_equal(job.mail.code, 553);
+	assert_int_equal(job.rcpts[0].verdict.outcome, SMTP_NOT_TRIED);
+	assert_int_equal(job.rcpts[0].verdict.code, 0);
+	assert_false(was_heard(&p, "RCPT"));
+	finish(&p);
+}
+
+static void
+a_probe_that_is_cut_off_says_so(void **state)
+{
+	static const struct line script[] = { HELLO, { "MAIL", CUT }, { NULL, NULL } };
+	struct smtp_job job;
+	struct play p;
+
+	(void)state;
+	setup(&p, script, &job, 1);
+	make_probe(&job, &p.arena, 0);
+	run(&p);
+	assert_int_equal(job.mail.outcome, SMTP_BROKEN);
+	assert_int_equal(job.mail.trouble, SMTP_TROUBLE_CLOSED);
+	finish(&p);
+}
+
+static void
+what_is_slipped_in_before_the_handshake_is_noticed(void **state)
+{
+	static const struct line script[] = { { "", "220 p\r\n" },
+		{ "EHLO", "250-p\r\n250 STARTTLS\r\n" },
+		{ "STARTTLS\r\n", "220 go\r\n250-p\r\n250 AUTH PLAIN\r\n" }, { NULL, NULL } };
+	struct smtp_client_opts opts = { .hostname = STR("client.example"),
+		.peer_name = STR("peer.example"),
+		.patience = 1,
+		.tls = SMTP_TLS_STARTTLS };
+	struct fault f = { 0 };
+	struct play p;
+
+	(void)state;
+	assert_int_equal(tls_ctx_new_client(NULL, &opts.tls_ctx, &f), RC_OK);
+	setup(&p, script, NULL, 0);
+	run_with(&p, &opts);
+	assert_false(p.ready);
+	assert_true(p.spoke_early);
+	assert_int_equal(p.end.trouble, SMTP_TROUBLE_TLS);
+	finish(&p);
+	tls_ctx_unref(&opts.tls_ctx);
+}
+
 static void
 what_the_peer_cannot_carry_is_said_before_it_is_sent(void **state)
 {
@@ -665,6 +769,10 @@ main(void)
 		cmocka_unit_test(a_record_that_takes_too_long_is_our_own_fault),
 		cmocka_unit_test(starttls_that_is_not_offered_ends_it_before_anything_is_said),
 		cmocka_unit_test(a_refused_login_is_the_connections_verdict),
+		cmocka_unit_test(a_probe_asks_for_sender_and_recipients_and_sends_nothing),
+		cmocka_unit_test(a_probe_without_pipelining_stops_at_a_refused_sender),
+		cmocka_unit_test(a_probe_that_is_cut_off_says_so),
+		cmocka_unit_test(what_is_slipped_in_before_the_handshake_is_noticed),
 		cmocka_unit_test(what_the_peer_cannot_carry_is_said_before_it_is_sent),
 		cmocka_unit_test(eight_bit_content_is_recoded_for_a_seven_bit_peer),
 		cmocka_unit_test(

@@ -4,6 +4,8 @@
  * one write and the replies are counted off; without, each waits for the reply to the one before.
  * Either way `replied` alone tells what a reply means.
  *
+ * A probe ends with the last RCPT: what was asked is known, and RSET makes the peer forget it.
+ *
  * Facts by state:
  *   ENVELOPE  replied < n + 2; a recipient whose reply came and was no has its verdict; n_ok counts
  * the others CONTENT   n_ok > 0; the record was asked for; the dot is not written EMPTY     the
@@ -148,6 +150,10 @@ peer_can_carry(struct smtp_client *c)
 	struct smtp_job *job = c->job;
 	const struct smtp_caps *caps = &c->facts.caps;
 
+	if (job->is_probe) { /* the peer itself is asked */
+		list_going(c);
+		return true;
+	}
 	if (job->needs_utf8 && !smtp_caps_has(caps, SMTP_CAP_SMTPUTF8)) {
 		refuse_here(c, SMTP_TROUBLE_NO_SMTPUTF8, SMTP_ENHANCED(5, 6, 7),
 		    STR("the message has a non-ASCII address or header and the server does not offer SMTPUTF8"));
@@ -184,15 +190,16 @@ add_mail(struct smtp_client *c)
 
 	p.seen &=
 	    smtp_caps_has(caps, SMTP_CAP_DSN) ? SMTP_PARAM_BIT(RET) | SMTP_PARAM_BIT(ENVID) : 0;
-	if (smtp_caps_has(caps, SMTP_CAP_SIZE)) {
+	uint64_t size = job->is_probe ? job->probe_bytes : c->content->n;
+	if (smtp_caps_has(caps, SMTP_CAP_SIZE) && (size != 0 || !job->is_probe)) {
 		p.seen |= SMTP_PARAM_BIT(SIZE);
-		p.size = c->content->n;
+		p.size = size;
 	}
 	if (job->needs_8bit && smtp_caps_has(caps, SMTP_CAP_8BITMIME)) {
 		p.seen |= SMTP_PARAM_BIT(BODY);
 		p.body = SMTP_BODY_8BITMIME;
 	}
-	if (job->needs_utf8 || goes_to_utf8(c))
+	if ((job->needs_utf8 || goes_to_utf8(c)) && smtp_caps_has(caps, SMTP_CAP_SMTPUTF8))
 		p.seen |= SMTP_PARAM_BIT(SMTPUTF8);
 	smtp_command_mail(&c->out, job->sender, &p);
 }
@@ -211,7 +218,7 @@ add_rcpt(struct smtp_client *c, const struct smtp_job_rcpt *rc)
 static void
 send_commands(struct smtp_client *c)
 {
-	size_t last = c->n_going + 1;
+	size_t last = c->job->is_probe ? c->n_going : c->n_going + 1;
 	bool pipelining = smtp_caps_has(&c->facts.caps, SMTP_CAP_PIPELINING);
 
 	while (c->sent <= last && (pipelining || c->sent == c->replied)) {
@@ -231,14 +238,15 @@ smtp_client_send(struct smtp_client *c, struct smtp_job *job)
 {
 	ASSERT(c->magic == CLIENT_MAGIC && c->state == CLIENT_IDLE && c->job == NULL &&
 	       !c->quit_wanted);
-	ASSERT(job->n_rcpts > 0);
+	ASSERT(job->n_rcpts > 0 || job->is_probe);
 	c->job = job;
-	c->content = blob_ref(job->content);
+	c->content = job->is_probe ? NULL : blob_ref(job->content);
 	c->sent = c->replied = c->n_ok = c->n_going = 0;
 	c->grant = GRANT_NONE;
 	c->framing = (struct smtp_data_writer){ 0 };
 	job->started_us = loop_now_us(c->loop);
 	job->n_granted = 0;
+	job->mail = (struct smtp_verdict){ 0 };
 	for (size_t i = 0; i < job->n_rcpts; i++)
 		job->rcpts[i].verdict = (struct smtp_verdict){ 0 };
 	client_set_state(c, CLIENT_ENVELOPE);
@@ -346,6 +354,25 @@ envelope_over(struct smtp_client *c, const struct smtp_reply *data)
 	reset(c);
 }
 
+/* Reply `k` to a probe. */
+static void
+probe_reply(struct smtp_client *c, size_t k, const struct smtp_reply *r)
+{
+	struct smtp_job *job = c->job;
+	enum smtp_outcome outcome = smtp_reply_is_2xx(r) ? SMTP_NOT_TRIED : SMTP_REFUSED;
+	struct smtp_verdict v = by_reply(outcome, k == 0 ? SMTP_STAGE_MAIL : SMTP_STAGE_RCPT, r);
+
+	v.text = arena_str(job->arena, r->text);
+	if (k == 0)
+		job->mail = v;
+	else
+		job->rcpts[c->going[k - 1]].verdict = v;
+	if (k == c->n_going || (k == 0 && outcome == SMTP_REFUSED && c->sent == 1))
+		reset(c);
+	else
+		send_commands(c);
+}
+
 static void
 envelope_reply(struct smtp_client *c, const struct smtp_reply *r)
 {
@@ -353,6 +380,10 @@ envelope_reply(struct smtp_client *c, const struct smtp_reply *r)
 	bool pipelining = smtp_caps_has(&c->facts.caps, SMTP_CAP_PIPELINING);
 	size_t k = c->replied++;
 
+	if (job->is_probe) {
+		probe_reply(c, k, r);
+		return;
+	}
 	if (k == 0 && !smtp_reply_is_2xx(r)) {
 		set_remaining(c, by_reply(SMTP_REFUSED, SMTP_STAGE_MAIL, r));
 		if (!pipelining) {
@@ -384,6 +415,10 @@ client_transaction_reply(struct smtp_client *c, const struct smtp_reply *r)
 	if (r->code == 421) {
 		/* The peer closes: what it has not decided gets this as its verdict. */
 		set_remaining(c, by_reply(SMTP_REFUSED, client_stage(c), r));
+		if (c->job->is_probe && c->job->mail.code == 0) {
+			c->job->mail = by_reply(SMTP_REFUSED, client_stage(c), r);
+			c->job->mail.text = arena_str(c->job->arena, r->text);
+		}
 		client_note_reply(c, SMTP_REFUSED, r);
 		/* A QUIT would push out a dot that has not left yet, and with it a second copy. */
 		if (conn_unsent_bytes(c->conn) != 0)
@@ -442,6 +477,9 @@ client_transaction_cut_off(struct smtp_client *c)
 		v.outcome = SMTP_IN_DOUBT;
 	else if (!client_transaction_is_stale(c))
 		v.outcome = SMTP_BROKEN;
+	v.text = arena_str(c->job->arena, v.text);
+	if (c->job->is_probe && c->job->mail.code == 0)
+		c->job->mail = v;
 	set_remaining(c, v);
 	client_set_state(c, CLIENT_CLOSED);
 	end_job(c);
