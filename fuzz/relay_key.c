@@ -33,7 +33,7 @@ make_book(bool with_routes)
 		{ .id = { 5 }, .relay = { 1 }, .by_stream = true, .stream = STREAM_BULK },
 	};
 	const struct relay_book_rows rows = { relays, 2, versions, 2, routes,
-		with_routes ? COUNT_OF(routes) : 1, false };
+		with_routes ? COUNT_OF(routes) : 1, NULL, 0, false };
 	struct relay_book *book = NULL;
 
 	ASSERT(relay_book_new(&rows, &book, NULL) == RC_OK);

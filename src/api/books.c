@@ -7,6 +7,7 @@
 #include "base/arena.h"
 #include "relay/book.h"
 #include "store/config_account.h"
+#include "store/config_changeover.h"
 #include "store/config_relay.h"
 #include "store/config_system.h"
 
@@ -17,6 +18,7 @@ struct relay_rows {
 	struct store_relay_version_row *versions;
 	struct store_route_row *routes;
 	uint32_t n_relays, n_versions, n_routes;
+	struct store_changeover_list changeovers;
 };
 
 static enum rc
@@ -29,6 +31,9 @@ read_relay_rows(struct store_reader *r, struct arena *a, struct relay_rows *out,
 		    r, (struct relay_id){ 0 }, a, &out->versions, &out->n_versions, f);
 	if (rc == RC_OK)
 		rc = store_config_route_list(r, a, &out->routes, &out->n_routes, f);
+	out->changeovers = (struct store_changeover_list){ .only_open = true };
+	if (rc == RC_OK)
+		rc = store_config_changeover_list(r, &out->changeovers, a, f);
 	return rc;
 }
 
@@ -110,6 +115,13 @@ convert(struct arena *a, const struct relay_rows *in, struct relay_book_rows *ou
 			.for_bounces = r->for_bounces,
 		};
 	}
+	struct relay_move_row *moves = ARENA_NEW_ARRAY(a, struct relay_move_row, in->changeovers.n);
+	for (uint32_t i = 0; i < in->changeovers.n; i++) {
+		const struct store_changeover_row *c = &in->changeovers.rows[i];
+		moves[out->move_count++] =
+		    (struct relay_move_row){ c->id, c->from, c->to, c->routes, c->machine };
+	}
+	out->moves = moves;
 	out->relays = relays;
 	out->versions = versions;
 	out->routes = routes;

@@ -45,11 +45,12 @@ see_waits(struct api_call *c, struct deliver *d)
 	size_t at = 0;
 
 	while ((it = queue_each(deliver_queue(d), &at)) != NULL) {
-		w = map_get(&by_group, it->group_id.v);
+		struct group_id group = deliver_store_group(it->group_id);
+		w = map_get(&by_group, group.v);
 		if (w == NULL) {
 			w = ARENA_NEW(&c->arena, struct api_wait);
-			w->group = it->group_id;
-			map_put(&by_group, it->group_id.v, w);
+			w->group = group;
+			map_put(&by_group, group.v, w);
 		}
 		w->n[it->lane]++;
 	}

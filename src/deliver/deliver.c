@@ -120,25 +120,37 @@ maybe_idle(struct deliver *d)
 	on_idle(d->on_idle_arg);
 }
 
+/* The new versions of changeovers first: what they have no room for goes to the old ones. */
+static void
+pump_dirty(struct deliver *d)
+{
+	struct deliver_way *w;
+
+	for (int pass = d->n_moves != 0 ? 0 : 1; pass < 2; pass++) {
+		for (size_t at = 0; (w = map_next(&d->ways, &at, NULL)) != NULL;) {
+			if (w->ask_again_us <= d->now_us)
+				w->dirty = true;
+			if (w->dirty && (pass == 1 || w->is_new)) {
+				w->dirty = false;
+				deliver_pump(d, w);
+			}
+		}
+		if (pass == 0)
+			deliver_spill(d);
+	}
+}
+
 static void
 on_turn_end(void *arg)
 {
 	struct deliver *d = deliver_of(arg);
-	size_t at = 0;
-	struct deliver_way *w;
 
 	d->now_us = clock_wall_us();
 	deliver_overdue(d);
-	while ((w = map_next(&d->ways, &at, NULL)) != NULL) {
-		if (w->ask_again_us <= d->now_us)
-			w->dirty = true;
-		if (w->dirty) {
-			w->dirty = false;
-			deliver_pump(d, w);
-		}
-	}
+	pump_dirty(d);
 	deliver_news(d);
 	int64_t again_at = earlier(deliver_keep_counts(d, false), deliver_regroup_step(d));
+	again_at = earlier(again_at, deliver_moves_step(d));
 	bool crowded = deliver_make_room(d);
 	/* Before the refills: they must see the rows as these results leave them. */
 	deliver_flush(d);
@@ -245,6 +257,7 @@ deliver_free(struct deliver **dp)
 	outbox_done(&d->outbox);
 	deliver_forget_mail(d);
 	free_loads(d);
+	deliver_moves_free(d);
 	while ((w = map_next(&d->ways, &at, NULL)) != NULL) {
 		queue_outlet_free(&w->outlet);
 		free(w);

@@ -18,6 +18,7 @@
 #include "mail/ids.h"
 #include "queue/queue.h"
 #include "queue/retry.h"
+#include "relay/changeover.h"
 #include "relay/desk.h"
 #include "store/op.h"
 
@@ -41,6 +42,12 @@ struct deliver_opts {
 	/* A relay announced something new and it is kept: settings should be published again. On
 	 * the dispatcher's thread. */
 	void (*on_learnt)(void *arg);
+	/* A changeover wants something looked at, and counts its wants; the answer goes to
+	 * deliver_changeover_answer. On the dispatcher's thread. May be NULL. */
+	void (*on_want)(void *arg, uint64_t changeover, enum relay_want want, uint64_t since);
+	/* Something to tell people about a changeover; it is in its history already. Likewise. */
+	void (*on_changeover_news)(
+	    void *arg, uint64_t changeover, const struct relay_changeover_news *news);
 	void *arg;
 };
 
@@ -76,6 +83,9 @@ void deliver_post(struct deliver *d, struct deliver_order *o);
 
 /* New settings; a reference is taken. */
 void deliver_set_book(struct deliver *d, struct relay_book *book);
+/* The store's group of a group of the queue: while its route changes over, mail of one group stands
+ * in several there. */
+struct group_id deliver_store_group(struct group_id in_queue);
 struct relay_desk *deliver_desk(struct deliver *d);
 struct queue *deliver_queue(struct deliver *d);
 int64_t deliver_now_us(struct deliver *d);

@@ -606,7 +606,7 @@ a_relay_taken_out_of_the_book_finishes_what_it_has(void **state)
 		.port = b.relays[1].port,
 		.tls = RELAY_TLS_NONE };
 	struct relay_route_row to = { .id = { 1 }, .relay = { 2 }, .is_default = true };
-	struct relay_book_rows rows = { &r, 1, &v, 1, &to, 1, true };
+	struct relay_book_rows rows = { &r, 1, &v, 1, &to, 1, NULL, 0, true };
 	struct fault f = { 0 };
 	relay_book_unref(&b.book);
 	assert_int_equal(relay_book_new(&rows, &b.book, &f), RC_OK);

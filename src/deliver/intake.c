@@ -70,7 +70,7 @@ leave_on_disk(struct deliver *d, const struct queue_spec *s, struct deliver_rcpt
 
 	res->to = r->state;
 	res->due_us = d->now_us;
-	queue_add_more(d->queue, s->group_id, s->lane, d->now_us, d->now_us);
+	deliver_add_more(d, deliver_group_of(d, s->group_id), s->lane, d->now_us);
 }
 
 /* Takes one recipient in, with a reference to its message. RC_LIMIT: the window has no room for it.
@@ -79,15 +79,19 @@ static enum rc
 take_in(struct deliver *d, const struct queue_spec *s, struct deliver_rcpt *r)
 {
 	struct queue_spec spec = *s;
+	struct deliver_group *g = deliver_group_of(d, s->group_id);
+	struct deliver_side *side =
+	    g != NULL ? &g->sides[deliver_stand_of(d, g, r, s->deadline_us)] : NULL;
 
 	spec.load = r;
+	if (side != NULL)
+		spec.group_id = side->id;
 	enum rc rc = queue_add(d->queue, &spec, d->now_us, NULL);
 	if (rc != RC_OK)
 		return rc;
 	r->msg->refs++;
-	struct deliver_group *g = deliver_group_of(d, s->group_id);
-	if (g != NULL && g->way != NULL)
-		deliver_touch(g->way);
+	if (side != NULL && side->way != NULL)
+		deliver_touch(side->way);
 	return RC_OK;
 }
 
@@ -131,8 +135,11 @@ on_fresh(struct deliver *d, struct store_message *f)
 		if (map_get(&d->unacked, in->id.v) != NULL)
 			continue; /* a person was faster: held or cancelled before we heard of it */
 		struct deliver_rcpt *r = ARENA_NEW(&m->arena, struct deliver_rcpt);
-		*r = (struct deliver_rcpt){ m, in->address, in->orcpt, in->notify, false,
-			STORE_QUEUED };
+		*r = (struct deliver_rcpt){ .msg = m,
+			.address = in->address,
+			.orcpt = in->orcpt,
+			.notify = in->notify,
+			.state = STORE_QUEUED };
 		struct queue_spec s = {
 			.rcpt_id = in->id,
 			.msg_id = m->id,
@@ -158,10 +165,47 @@ on_fresh(struct deliver *d, struct store_message *f)
 
 /* ---- groups ---- */
 
+/* The stand of a group of the queue is in its highest bits. */
+#define STAND_SHIFT 62
+static_assert(DELIVER_STANDS <= 4, "two bits");
+
+struct group_id
+deliver_store_group(struct group_id in_queue)
+{
+	return (struct group_id){ in_queue.v & ((1ull << STAND_SHIFT) - 1) };
+}
+
 struct deliver_group *
 deliver_group_of(struct deliver *d, struct group_id id)
 {
-	return map_get(&d->groups, id.v);
+	return map_get(&d->groups, deliver_store_group(id).v);
+}
+
+struct deliver_side *
+deliver_side_of(struct deliver *d, struct group_id id)
+{
+	struct deliver_group *g = deliver_group_of(d, id);
+
+	return g != NULL ? &g->sides[id.v >> STAND_SHIFT] : NULL;
+}
+
+void
+deliver_add_more(
+    struct deliver *d, const struct deliver_group *g, enum stream lane, int64_t due_us)
+{
+	if (g != NULL)
+		queue_add_more(
+		    d->queue, g->sides[deliver_more_stand(g)].id, lane, due_us, d->now_us);
+}
+
+void
+deliver_let_go(struct deliver *d, struct queue_item *item, int64_t due_us)
+{
+	struct deliver_group *g = deliver_group_of(d, item->group_id);
+	enum stream lane = item->lane;
+
+	queue_done(d->queue, &item);
+	deliver_add_more(d, g, lane, due_us);
 }
 
 static void
@@ -175,6 +219,9 @@ add_group(struct deliver *d, struct group_id id, struct str key)
 	g->id = id;
 	g->key = arena_str(&d->arena, key);
 	g->pass_at_us = TIME_NEVER;
+	for (uint64_t s = 0; s < DELIVER_STANDS; s++)
+		g->sides[s] =
+		    (struct deliver_side){ .id = { id.v | s << STAND_SHIFT }, .group = g };
 	map_put(&d->groups, id.v, g);
 	uint64_t hash = str_hash(g->key, 0);
 	while (map_get(&d->by_key, hash) != NULL)
@@ -190,11 +237,16 @@ on_notice(struct deliver *d, struct store_notice *n)
 	if (n->op.kind == STORE_GROUP)
 		add_group(d, n->group, n->key);
 	else
-		queue_add_more(d->queue, n->group, n->lane, n->due_us, d->now_us);
+		deliver_add_more(d, deliver_group_of(d, n->group), n->lane, n->due_us);
 	store_notice_free(&n);
 }
 
 /* ---- refills ---- */
+
+struct refill {
+	struct store_refill op;
+	struct group_id asked; /* the side whose want it answers */
+};
 
 static struct deliver_msg *
 msg_from_row(struct deliver *d, const struct store_row *row)
@@ -258,8 +310,13 @@ rcpt_from_row(struct deliver_msg *m, const struct store_row *row)
 		memcpy(p, row->address.p, row->address.n);
 	if (row->orcpt.n != 0)
 		memcpy(p + row->address.n, row->orcpt.p, row->orcpt.n);
-	*r = (struct deliver_rcpt){ m, str_make(p, row->address.n),
-		str_make(p + row->address.n, row->orcpt.n), row->notify, true, row->state };
+	*r = (struct deliver_rcpt){ .msg = m,
+		.address = str_make(p, row->address.n),
+		.orcpt = str_make(p + row->address.n, row->orcpt.n),
+		.notify = row->notify,
+		.is_own = true,
+		.state = row->state,
+		.via = row->via };
 	return r;
 }
 
@@ -314,11 +371,13 @@ static void
 on_refill(struct deliver *d, struct store_refill *r)
 {
 	struct deliver_group *g = deliver_group_of(d, r->group);
+	struct refill *refill = CONTAINER_OF(r, struct refill, op);
 	bool from_start = r->after.account.v == 0 && r->after.rcpt.v == 0;
 	bool at_end = r->last.account.v == 0 && r->last.rcpt.v == 0;
 
 	if (r->op.rc != RC_OK) {
-		queue_set_more(d->queue, r->group, r->lane, d->now_us + SECONDS(1), d->now_us);
+		queue_set_more(
+		    d->queue, refill->asked, r->lane, d->now_us + SECONDS(1), d->now_us);
 	} else {
 		/* A whole pass from the start tells what is left; anything else goes on. */
 		int64_t left = at_end && from_start ? r->next_due_us : d->now_us;
@@ -328,10 +387,10 @@ on_refill(struct deliver *d, struct store_refill *r)
 		}
 		if (g != NULL)
 			g->cursor[r->lane] = at_end ? (struct store_position){ 0 } : r->last;
-		queue_set_more(d->queue, r->group, r->lane, left, d->now_us);
+		queue_set_more(d->queue, refill->asked, r->lane, left, d->now_us);
 	}
 	store_refill_done(r);
-	free(r);
+	free(refill);
 }
 
 static size_t
@@ -373,10 +432,12 @@ deliver_refill(struct deliver *d)
 	grant_credits(d);
 	while (!d->stopping && queue_wants(d->queue, d->now_us, &w)) {
 		struct deliver_group *g = deliver_group_of(d, w.group_id);
-		struct store_refill *r = MEM_NEW(struct store_refill);
+		struct refill *refill = MEM_NEW(struct refill);
+		struct store_refill *r = &refill->op;
+		refill->asked = w.group_id;
 		r->op.kind = STORE_REFILL;
 		r->op.reply = d->from_store;
-		r->group = w.group_id;
+		r->group = g->id;
 		r->lane = w.lane;
 		r->after = g->cursor[w.lane];
 		r->before_us = d->now_us;
@@ -391,9 +452,9 @@ deliver_refill(struct deliver *d)
 
 #define EVICT_SLICE 1024
 
-/* Up to `max` items of the group leave; returns how many did. */
+/* Up to `max` items of the side leave; returns how many did. */
 static size_t
-evict_from(struct deliver *d, struct deliver_group *g, size_t max)
+evict_from(struct deliver *d, struct deliver_side *side, size_t max)
 {
 	struct queue_item *out[64];
 	size_t sum = 0;
@@ -402,7 +463,7 @@ evict_from(struct deliver *d, struct deliver_group *g, size_t max)
 		size_t n = 1;
 		while (n != 0 && sum < max) {
 			size_t want = max - sum < COUNT_OF(out) ? max - sum : COUNT_OF(out);
-			n = queue_evict(d->queue, g->id, (enum stream)s, want, out, d->now_us);
+			n = queue_evict(d->queue, side->id, (enum stream)s, want, out, d->now_us);
 			for (size_t i = 0; i < n; i++)
 				deliver_put_down(d, out[i], out[i]->due_us);
 			sum += n;
@@ -421,8 +482,10 @@ deliver_make_room(struct deliver *d)
 
 	while (left != 0 && queue_held(d->queue) > full &&
 	       (g = map_next(&d->groups, &at, NULL)) != NULL) {
-		if (!g->open)
-			left -= evict_from(d, g, left);
+		for (int s = 0; s < DELIVER_STANDS && left != 0; s++) {
+			if (!g->sides[s].open)
+				left -= evict_from(d, &g->sides[s], left);
+		}
 	}
 	return left == 0;
 }
@@ -471,7 +534,9 @@ deliver_on_store(void *arg, struct mailbox_item *item)
 			break;
 		case STORE_CALL:
 			d->ops_out--;
-			if (deliver_regroup_is_ours(op))
+			if (deliver_moves_is_ours(op))
+				deliver_on_move_kept(d, op);
+			else if (deliver_regroup_is_ours(op))
 				deliver_on_regrouped(d, op);
 			else
 				deliver_on_kept(d, op);

@@ -74,7 +74,8 @@ open_link(struct deliver *d, struct deliver_way *w)
 	l->state = LINK_DIALLING;
 	map_put(&d->links, l->id.v, l);
 	w->n_links++;
-	w->n_dialling++;
+	if (w->n_dialling++ == 0)
+		w->dialling_us = d->now_us;
 	relay_desk_connecting(d->desk, w->version, d->now_us);
 	o->book = relay_book_ref(d->book);
 	o->version = w->version;
@@ -109,13 +110,14 @@ make_job(struct deliver *d, struct deliver_way *w, struct queue_item *first)
 	struct deliver_job *job = MEM_NEW(struct deliver_job);
 	struct deliver_rcpt *r = first->load;
 	struct deliver_msg *m = r->msg;
-	const struct deliver_group *g = deliver_group_of(d, first->group_id);
+	const struct deliver_side *side = deliver_side_of(d, first->group_id);
 	struct deliver_load *load = ARENA_NEW(&job->arena, struct deliver_load);
 	size_t max = w->max_rcpts < m->n_rcpts ? w->max_rcpts : m->n_rcpts;
 
 	load->msg = m;
 	load->items = ARENA_NEW_ARRAY(&job->arena, struct queue_item *, max);
-	load->sender = g->rewritten.n != 0 ? arena_str(&job->arena, g->rewritten) : m->sender;
+	load->sender =
+	    side->rewritten.n != 0 ? arena_str(&job->arena, side->rewritten) : m->sender;
 	m->refs++;
 	job->load = load;
 	job->version = w->version;
@@ -123,6 +125,7 @@ make_job(struct deliver *d, struct deliver_way *w, struct queue_item *first)
 	job->began_us = d->now_us;
 	job->smtp = (struct smtp_job){ .msg = m->id, .sender = load->sender, .arena = &job->arena };
 	job->smtp.rcpts = ARENA_NEW_ARRAY(&job->arena, struct smtp_job_rcpt, max);
+	job->smtp.cut_after_us = deliver_cut_after_us(d, first);
 	job->smtp.needs_8bit = (m->flags & STORE_8BITMIME) != 0;
 	job->smtp.needs_utf8 = (m->flags & STORE_SMTPUTF8) != 0;
 	if (m->ret != 0) {
@@ -170,6 +173,7 @@ send_job(struct deliver *d, struct deliver_link *l, struct deliver_job *job)
 	link_from_idle(l, LINK_BUSY);
 	relay_desk_began(d->desk, job->version, job->lane, d->now_us);
 	d->jobs_out++;
+	deliver_way_of(d, job->version)->n_jobs++;
 	job->note.conn = l->id;
 	atomic_fetch_add_explicit(&d->metrics.jobs, 1, memory_order_relaxed);
 	if (load->msg->content == NULL) {
@@ -241,9 +245,12 @@ ready_count(struct deliver *d, const struct deliver_way *w, unsigned lanes)
 	struct deliver_group *g;
 
 	while ((g = map_next(&d->groups, &at, NULL)) != NULL) {
-		for (int s = 0; g->way == w && g->open && s < STREAM_COUNT; s++) {
-			if ((lanes & QUEUE_LANE(s)) != 0)
-				n += queue_count(d->queue, g->id, (enum stream)s).ready;
+		for (int i = 0; i < DELIVER_STANDS; i++) {
+			const struct deliver_side *side = &g->sides[i];
+			for (int s = 0; side->way == w && side->open && s < STREAM_COUNT; s++) {
+				if ((lanes & QUEUE_LANE(s)) != 0)
+					n += queue_count(d->queue, side->id, (enum stream)s).ready;
+			}
 		}
 	}
 	return n;
@@ -253,8 +260,9 @@ static void
 open_links(struct deliver *d, struct deliver_way *w, unsigned lanes)
 {
 	size_t ready = ready_count(d, w, lanes);
+	uint32_t at_once = deliver_at_once(d, w);
 
-	while (w->n_dialling < ready && w->row != NULL && d->n_carriers != 0) {
+	while (w->n_dialling < ready && (at_once == 0 || w->n_links < at_once) && w->row != NULL && d->n_carriers != 0) {
 		int64_t wait = TIME_NEVER;
 		enum stream lane =
 		    (lanes & QUEUE_LANE(STREAM_TRANSACTIONAL)) != 0 &&
@@ -275,8 +283,8 @@ static bool
 sender_is_held(struct deliver *d, struct deliver_way *w, struct queue_item *item)
 {
 	struct deliver_rcpt *r = item->load;
-	const struct deliver_group *g = deliver_group_of(d, item->group_id);
-	struct str sender = g->rewritten.n != 0 ? g->rewritten : r->msg->sender;
+	const struct deliver_side *side = deliver_side_of(d, item->group_id);
+	struct str sender = side->rewritten.n != 0 ? side->rewritten : r->msg->sender;
 	int64_t until;
 
 	if (!relay_desk_is_sender_held(d->desk, w->version, sender, d->now_us, &until))
@@ -290,8 +298,12 @@ sender_is_held(struct deliver *d, struct deliver_way *w, struct queue_item *item
 void
 deliver_pump(struct deliver *d, struct deliver_way *w)
 {
+	uint32_t at_once = deliver_at_once(d, w);
+
 	w->ask_again_us = TIME_NEVER;
 	for (;;) {
+		if (at_once != 0 && w->n_jobs >= at_once)
+			return;
 		if (d->stopping || !relay_desk_is_usable(d->desk, w->version))
 			return;
 		unsigned lanes = lanes_allowed(d, w);
@@ -305,7 +317,7 @@ deliver_pump(struct deliver *d, struct deliver_way *w)
 		struct queue_item *item = queue_outlet_next(w->outlet, lanes, d->now_us);
 		if (item == NULL)
 			return;
-		if (sender_is_held(d, w, item))
+		if (!deliver_may_go(d, w, item) || sender_is_held(d, w, item))
 			continue;
 		send_job(d, l, make_job(d, w, item));
 	}
@@ -353,7 +365,7 @@ on_ready(struct deliver *d, struct deliver_link *l, const struct carrier_report 
 	copy_text(l->tls, sizeof(l->tls), r->tls);
 	copy_text(l->peer, sizeof(l->peer), r->peer);
 	l->has_dsn = smtp_caps_has(&r->caps, SMTP_CAP_DSN);
-	w->n_dialling--;
+	w->dialling_us = --w->n_dialling != 0 ? d->now_us : 0;
 	if (r->caps.rcpt_max != 0 && r->caps.rcpt_max < w->max_rcpts)
 		w->max_rcpts = r->caps.rcpt_max;
 	relay_desk_connected(d->desk, w->version, d->now_us);
@@ -398,12 +410,15 @@ on_closed(struct deliver *d, struct deliver_link *l, struct carrier_report *r)
 		r->why.stage = SMTP_STAGE_EHLO;
 		r->why.trouble = SMTP_TROUBLE_CLOSED;
 	}
-	deliver_judge(d, w, &r->why, r->dns_says_no_host, &v);
+	enum relay_hard_stop stop = deliver_judge_stop(d, w, &r->why, r->dns_says_no_host, &v);
+	if (blamed || (!r->was_ready && !orderly))
+		deliver_moves_tell_connect(d, w, &r->why, &v, stop);
 	link_from_idle(l, LINK_QUITTING);
 	if (r->was_ready) {
 		relay_desk_closed(d->desk, w->version, blamed ? &v : NULL, d->now_us);
 	} else {
-		w->n_dialling--;
+		if (--w->n_dialling == 0)
+			w->dialling_us = 0;
 		if (orderly) {
 			relay_desk_connect_cancelled(d->desk, w->version, d->now_us);
 		} else {

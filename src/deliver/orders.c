@@ -82,16 +82,17 @@ deliver_wish(
 		load.state = now;
 		tell(d, &ghost, to);
 		if (to == STORE_QUEUED || to == STORE_IN_DOUBT)
-			queue_add_more(d->queue, row->group, row->lane, d->now_us, d->now_us);
+			deliver_add_more(
+			    d, deliver_group_of(d, row->group), row->lane, d->now_us);
 		return RC_OK;
 	}
 	item = queue_take(d->queue, row->rcpt, d->now_us);
 	tell(d, item, to);
 	if (to == STORE_QUEUED || to == STORE_IN_DOUBT) {
-		struct deliver_group *g = deliver_group_of(d, item->group_id);
+		struct deliver_side *side = deliver_side_of(d, item->group_id);
 		deliver_defer(d, item, d->now_us);
-		if (g != NULL && g->way != NULL)
-			deliver_touch(g->way);
+		if (side != NULL && side->way != NULL)
+			deliver_touch(side->way);
 		return RC_OK;
 	}
 	deliver_drop_load(d, item);

@@ -83,8 +83,8 @@ deliver_flush(struct deliver *d)
 
 /* ---- judging ---- */
 
-static enum relay_stage
-relay_stage_of(enum smtp_stage s)
+enum relay_stage
+deliver_stage(enum smtp_stage s)
 {
 	switch (s) {
 	case SMTP_STAGE_DNS:
@@ -127,12 +127,12 @@ relay_trouble_of(const struct smtp_verdict *v, bool no_host)
 	return v->stage == SMTP_STAGE_CONNECT ? RELAY_TROUBLE_CONNECT : RELAY_TROUBLE_CLOSED;
 }
 
-void
-deliver_judge(struct deliver *d, const struct deliver_way *w, const struct smtp_verdict *v,
-    bool no_host, struct relay_verdict *out)
+static void
+facts_of(struct deliver *d, const struct deliver_way *w, const struct smtp_verdict *v, bool no_host,
+    struct relay_facts *out)
 {
-	struct relay_facts facts = {
-		.stage = relay_stage_of(v->stage),
+	*out = (struct relay_facts){
+		.stage = deliver_stage(v->stage),
 		.trouble = relay_trouble_of(v, no_host),
 		.code = v->code,
 		.enhanced = v->enhanced,
@@ -140,8 +140,27 @@ deliver_judge(struct deliver *d, const struct deliver_way *w, const struct smtp_
 		.provider = w->row != NULL ? w->row->provider : (struct str){ 0 },
 		.worked_today = relay_desk_worked_today(d->desk, w->version, d->now_us),
 	};
+}
 
+void
+deliver_judge(struct deliver *d, const struct deliver_way *w, const struct smtp_verdict *v,
+    bool no_host, struct relay_verdict *out)
+{
+	struct relay_facts facts;
+
+	facts_of(d, w, v, no_host, &facts);
 	relay_attribute(&facts, out);
+}
+
+enum relay_hard_stop
+deliver_judge_stop(struct deliver *d, const struct deliver_way *w, const struct smtp_verdict *v,
+    bool no_host, struct relay_verdict *out)
+{
+	struct relay_facts facts;
+
+	facts_of(d, w, v, no_host, &facts);
+	relay_attribute(&facts, out);
+	return relay_hard_stop_of(&facts, out);
 }
 
 /* ---- one recipient ---- */
@@ -232,7 +251,7 @@ deliver_defer(struct deliver *d, struct queue_item *item, int64_t due_us)
 	if (!fits)
 		deliver_item_strays(d, item, due_us);
 	deliver_drop_load(d, item);
-	queue_let_go(d->queue, &item, due_us, d->now_us);
+	deliver_let_go(d, item, due_us);
 }
 
 /* It was not tried: back to where it stood. */
@@ -257,7 +276,7 @@ deliver_put_down(struct deliver *d, struct queue_item *item, int64_t due_us)
 	res->to = r->state;
 	res->due_us = due_us;
 	deliver_drop_load(d, item);
-	queue_let_go(d->queue, &item, due_us, d->now_us);
+	deliver_let_go(d, item, due_us);
 }
 
 void
@@ -291,6 +310,8 @@ was_sent(const struct judged *j)
 	log_attempt(j, "deliver.sent", LOG_DEBUG);
 	tried(j, STORE_SENT, RELAY_BLAME_UNKNOWN);
 	COUNT(j->d, sent);
+	if (r->via < 0)
+		deliver_moves_tell_alone(j->d, j->item);
 	if ((r->notify & SMTP_NOTIFY_SUCCESS) != 0 && j->link != NULL && !j->link->has_dsn)
 		deliver_tell(j->d, DELIVER_REPORT_RELAYED, j->item, &j->rc->verdict, j->link, 0);
 	finish(j, j->item);
@@ -329,6 +350,27 @@ wait_and_retry(const struct judged *j, enum queue_retry_kind kind, int64_t held_
 	deliver_defer(d, j->item, due);
 }
 
+/* The new version of a changeover refused it for good, or could not: the old one shall try, at once
+ * and once. Nothing was taken, so nothing can arrive twice. */
+static void
+go_back(const struct judged *j)
+{
+	struct deliver *d = j->d;
+	struct deliver_rcpt *r = j->item->load;
+	const struct smtp_verdict *v = &j->rc->verdict;
+	struct relay_verdict judged;
+	enum relay_hard_stop stop = deliver_judge_stop(d, j->way, v, false, &judged);
+
+	log_attempt(j, "deliver.sent_back", LOG_INFO);
+	struct store_result *res = tried(j, r->state, (uint8_t)j->verdict.blame);
+	res->due_us = d->now_us;
+	res->via = r->via = -(int64_t)j->job->version.v;
+	r->refusal = (struct deliver_refusal){ v->code, (uint8_t)deliver_stage(v->stage),
+		(uint8_t)judged.blame, (uint8_t)stop };
+	COUNT(d, deferred);
+	deliver_restand(d, j->item, DELIVER_OLD, d->now_us);
+}
+
 static void
 bounce(const struct judged *j)
 {
@@ -344,6 +386,10 @@ was_refused(const struct judged *j)
 {
 	int64_t until = 0;
 
+	if (!j->verdict.unknown_user && deliver_has_way_back(j->d, j->way, j->item)) {
+		go_back(j);
+		return;
+	}
 	if (j->rc->verdict.trouble == SMTP_TROUBLE_NO_8BITMIME) {
 		bounce(j); /* this content can never go out here, whatever the wait */
 		return;
@@ -381,6 +427,18 @@ was_lost(const struct judged *j)
 	finish(j, j->item);
 }
 
+/* In doubt with the version it went through: it stands there from now on. */
+static void
+stay_with(struct deliver *d, struct queue_item *item)
+{
+	struct deliver_group *g = deliver_group_of(d, item->group_id);
+	struct deliver_side *side =
+	    g != NULL ? &g->sides[deliver_stand_of(d, g, item->load, item->deadline_us)] : NULL;
+
+	if (side != NULL && side->id.v != item->group_id.v)
+		queue_move(d->queue, item, side->id, d->now_us);
+}
+
 static void
 is_in_doubt(const struct judged *j)
 {
@@ -406,6 +464,9 @@ is_in_doubt(const struct judged *j)
 	res->due_us = v.at_us;
 	res->lived_us = queue_lived_us(d->queue, j->item, d->now_us, v.at_us);
 	r->state = STORE_IN_DOUBT;
+	/* The same server first: only it may know the message again. */
+	res->via = r->via = (int64_t)j->job->version.v;
+	stay_with(d, j->item);
 	deliver_defer(d, j->item, v.at_us);
 }
 
@@ -427,7 +488,12 @@ one_recipient(struct judged *j)
 	case SMTP_SENT: was_sent(j); return;
 	case SMTP_IN_DOUBT: is_in_doubt(j); return;
 	case SMTP_REFUSED: was_refused(j); return;
-	case SMTP_BROKEN: wait_and_retry(j, QUEUE_RETRY_RELAY, 0); return;
+	case SMTP_BROKEN:
+		if (deliver_has_way_back(j->d, j->way, j->item))
+			go_back(j);
+		else
+			wait_and_retry(j, QUEUE_RETRY_RELAY, 0);
+		return;
 	case SMTP_NOT_TRIED: break;
 	}
 	UNREACHABLE();
@@ -471,7 +537,9 @@ deliver_job_back(struct deliver *d, struct deliver_link *l, struct deliver_job *
 	struct deliver_way *w = deliver_way_of(d, job->version);
 
 	d->jobs_out--;
+	w->n_jobs--;
 	tell_desk(d, w, job);
+	deliver_moves_tell_job(d, w, job);
 	for (size_t i = 0; i < job->smtp.n_rcpts; i++) {
 		struct judged j = { .d = d,
 			.way = w,

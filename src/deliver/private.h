@@ -10,6 +10,7 @@
 #include "base/map.h"
 #include "base/prng.h"
 #include "deliver/carrier.h"
+#include "deliver/changeover.h"
 #include "deliver/deliver.h"
 #include "loop/pool.h"
 #include "queue/doubt.h"
@@ -49,17 +50,47 @@ struct deliver_rcpt {
 	uint8_t notify;
 	bool is_own;            /* freed by itself; else it lives in the message's arena */
 	enum store_state state; /* QUEUED or IN_DOUBT, as the writer was last told */
+	int64_t via;            /* the relay version it is bound to, as in struct store_row */
+	/* What the version -via said to it, to be held against that one if another takes it. */
+	struct deliver_refusal {
+		uint16_t code; /* 0 and NONE: not known any more */
+		uint8_t stage; /* enum relay_stage */
+		uint8_t blame; /* enum relay_blame */
+		uint8_t stop;  /* enum relay_hard_stop */
+	} refusal;
 };
 
-/* A group of the queue and where it goes under the present book. */
+/* Where a recipient of a group stands while the group's route changes over. To the queue each of
+ * these is a group of its own; on disk they are one. Without a changeover all are HOME. */
+enum deliver_stand {
+	DELIVER_HOME,   /* goes where the book says */
+	DELIVER_EITHER, /* through the new version as far as that has room, else HOME */
+	DELIVER_NEW,    /* through the new version */
+	DELIVER_OLD,    /* through the old one: in doubt there, or refused by the new one */
+};
+#define DELIVER_STANDS 4
+
+struct deliver_side {
+	struct group_id id; /* in the queue: the group's, and the stand in the two highest bits */
+	struct deliver_group *group;
+	struct deliver_way *way;    /* NULL: nowhere */
+	struct str rewritten;       /* sender to use instead, or empty; lives in the book */
+	struct queue_outlet *spill; /* of the changeover, where EITHER joined it */
+	bool open;
+};
+
+/* A group and where it goes under the present book. */
 struct deliver_group {
 	struct group_id id;
 	struct str key; /* in the dispatcher's arena */
 	enum relay_refusal refusal;
-	struct deliver_way *way; /* NULL: nowhere */
-	struct str rewritten;    /* sender to use instead, or empty; lives in the book */
+	struct deliver_move *move;   /* its route changes over; NULL: it does not */
+	bool new_carries;            /* the new version carries its senders */
+	struct str new_rewritten;    /* as which; lives in the book, like the next */
+	struct str old_rewritten;
+	struct deliver_side sides[DELIVER_STANDS];
 	struct store_position cursor[STREAM_COUNT]; /* where the next refill continues */
-	bool open;
+	bool open; /* some side is, as the writer knows */
 	bool is_suspect;     /* some of its recipients may belong elsewhere (regroup.c) */
 	int64_t pass_at_us;  /* its rows are to be sorted then; TIME_NEVER: not */
 	uint64_t pass_after; /* ... and not before the batch of this number is committed */
@@ -74,6 +105,9 @@ struct deliver_way {
 	struct list idle; /* struct deliver_link, most recently used first */
 	size_t n_links;
 	size_t n_dialling;
+	size_t n_jobs;        /* out */
+	int64_t dialling_us;  /* since when a connection has been awaited (wall); 0: none is */
+	bool is_new;          /* the new version of a changeover: served before the others */
 	int64_t ask_again_us; /* a limit said no until then; TIME_NEVER: none */
 	uint32_t max_rcpts;   /* of a transaction, as configured and as the peer announced */
 	bool dirty;           /* something may go out: pump it at the end of the turn */
@@ -146,6 +180,8 @@ struct deliver {
 	struct map messages; /* msg_id -> deliver_msg */
 	struct map groups;   /* group_id -> deliver_group */
 	struct map by_key;   /* hash of the key, the next free one on collision -> deliver_group */
+	struct deliver_move **moves; /* changeovers in force, by id */
+	size_t n_moves;
 	struct map ways;     /* version_id -> deliver_way */
 	struct map links;    /* conn_id -> deliver_link */
 	/* rcpt_id -> the last deliver_batch that tells of it, not yet committed */
@@ -184,7 +220,14 @@ void deliver_touch_all(struct deliver *d);
 void deliver_on_store(void *arg, struct mailbox_item *item);
 /* At the end: frees what the writer said too late to be heard. It is on disk. */
 void deliver_forget_mail(struct deliver *d);
+/* `id` as the store or as the queue knows it. */
 struct deliver_group *deliver_group_of(struct deliver *d, struct group_id id);
+struct deliver_side *deliver_side_of(struct deliver *d, struct group_id id);
+/* Rows of the group lie on disk beyond the window. */
+void deliver_add_more(
+    struct deliver *d, const struct deliver_group *g, enum stream lane, int64_t due_us);
+/* The item leaves the window unfinished; its row is or will be due then. */
+void deliver_let_go(struct deliver *d, struct queue_item *item, int64_t due_us);
 /* Asks for rows where the window runs low, and grants the writer what there is room for. */
 void deliver_refill(struct deliver *d);
 /* Where the window is over three quarters full, what is of closed groups leaves it, a slice a turn.
@@ -199,6 +242,8 @@ void deliver_drop_load(struct deliver *d, struct queue_item *item);
 struct deliver_way *deliver_way_of(struct deliver *d, struct version_id v);
 /* Where the group goes under the present book. */
 void deliver_place(struct deliver *d, struct deliver_group *g);
+/* Where all groups go that a changeover moves. */
+void deliver_place_moved(struct deliver *d, const struct deliver_move *mv);
 /* Lets the desk's news take effect: open and close groups, log. */
 void deliver_news(struct deliver *d);
 
@@ -258,8 +303,12 @@ struct store_result *deliver_result(struct deliver *d, const struct queue_item *
 /* Posts the batch. */
 void deliver_flush(struct deliver *d);
 /* Relay verdict of a client's verdict. */
+enum relay_stage deliver_stage(enum smtp_stage s);
 void deliver_judge(struct deliver *d, const struct deliver_way *w, const struct smtp_verdict *v,
     bool no_host, struct relay_verdict *out);
+/* The same with what it means for a changeover. */
+enum relay_hard_stop deliver_judge_stop(struct deliver *d, const struct deliver_way *w,
+    const struct smtp_verdict *v, bool no_host, struct relay_verdict *out);
 /* Puts the item back to wait until due_us, which the batch tells the writer; the window may have no
  * place for it any more. */
 void deliver_defer(struct deliver *d, struct queue_item *item, int64_t due_us);
@@ -270,6 +319,77 @@ void deliver_postpone(struct deliver *d, struct queue_item *item, int64_t due_us
 void deliver_put_down(struct deliver *d, struct queue_item *item, int64_t due_us);
 /* The item's time is up: the end of it. */
 void deliver_expire(struct deliver *d, struct queue_item *item);
+
+/* ---- changeover.c: changeovers in force; moves.c: which way mail goes meanwhile ---- */
+
+/* A changeover in force. */
+struct deliver_move {
+	uint64_t id;
+	struct version_id from;
+	struct version_id to;
+	struct relay_changeover *machine;
+	struct queue_outlet *spill; /* all EITHER sides: what the new version has no room for */
+	bool is_in_book;
+	bool must_keep;    /* writing it failed: again */
+	int64_t kept_us;   /* when its evidence was last written */
+	uint64_t asked;    /* the last want that was asked for */
+	uint64_t n_events; /* history not yet posted, in `events` */
+	struct relay_changeover_news *events;
+	/* What acts: as the last commit left it. */
+	struct deliver_acting {
+		enum relay_changeover_state state;
+		uint32_t share;
+		bool is_full;     /* all fresh mail goes through the new version */
+		bool is_unsettled; /* what the new one refuses goes to the old one */
+	} acting;
+	size_t keeps_out; /* with the writer */
+};
+
+/* The book has been replaced: changeovers that it names come into force, others leave. */
+void deliver_moves_follow_book(struct deliver *d);
+void deliver_moves_free(struct deliver *d);
+/* From now on it acts so. */
+void deliver_move_act(
+    struct deliver *d, struct deliver_move *mv, const struct deliver_acting *acting);
+/* The one of this id, or NULL. */
+struct deliver_move *deliver_move_find(struct deliver *d, uint64_t id);
+/* The stand of a recipient of `g`. */
+enum deliver_stand deliver_stand_of(struct deliver *d, const struct deliver_group *g,
+    const struct deliver_rcpt *r, int64_t deadline_us);
+/* The way of a side; NULL: nowhere. *rewritten_out is the sender to use there, or empty. */
+struct deliver_way *deliver_side_way(struct deliver *d, const struct deliver_side *side,
+    const struct relay_decision *home, struct str *rewritten_out);
+/* The side that is told what lies on disk. */
+enum deliver_stand deliver_more_stand(const struct deliver_group *g);
+/* Takes `item`, which is OUT, to another side, due at once; its row may have to be put on disk. */
+void deliver_restand(
+    struct deliver *d, struct queue_item *item, enum deliver_stand stand, int64_t due_us);
+/* Most transactions at a time through `w`; 0: any number. */
+uint32_t deliver_at_once(struct deliver *d, const struct deliver_way *w);
+/* Whether `item`, which is OUT and about to go through `w`, may; if not it has been taken elsewhere.
+ */
+bool deliver_may_go(struct deliver *d, const struct deliver_way *w, struct queue_item *item);
+/* How long its transaction may last before the dot; 0: any time. */
+int64_t deliver_cut_after_us(struct deliver *d, const struct queue_item *item);
+/* What the new versions have no room for goes home; returns when to look again (wall). */
+int64_t deliver_spill(struct deliver *d);
+/* The job's outcome is evidence. */
+void deliver_moves_tell_job(
+    struct deliver *d, const struct deliver_way *w, const struct deliver_job *job);
+/* A connection through `w` failed. */
+void deliver_moves_tell_connect(struct deliver *d, const struct deliver_way *w,
+    const struct smtp_verdict *why, const struct relay_verdict *v, enum relay_hard_stop stop);
+/* The desk says that `version` may send less until then. */
+void deliver_moves_tell_short(struct deliver *d, struct version_id version, int64_t until_us);
+/* Whether what was refused through `w` is to be tried through the old version. */
+bool deliver_has_way_back(
+    struct deliver *d, const struct deliver_way *w, const struct queue_item *item);
+/* The old version took what the new one had refused. */
+void deliver_moves_tell_alone(struct deliver *d, const struct queue_item *item);
+/* Keeps what changed, asks for what is wanted, lets time pass; returns when to come back (wall). */
+int64_t deliver_moves_step(struct deliver *d);
+bool deliver_moves_is_ours(struct store_op *op);
+void deliver_on_move_kept(struct deliver *d, struct store_op *op);
 
 /* ---- report.c: what is told to senders ---- */
 enum deliver_report { DELIVER_REPORT_FAILED, DELIVER_REPORT_DELAYED, DELIVER_REPORT_RELAYED };

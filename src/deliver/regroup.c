@@ -129,7 +129,7 @@ deliver_item_strays(struct deliver *d, const struct queue_item *item, int64_t du
 	/* Where the group is not known yet, the writer will tell of it and of what is in it. */
 	struct deliver_group *home = group_of_key(d, buf_str(&key));
 	if (home != NULL)
-		queue_add_more(d->queue, home->id, item->lane, due_us, d->now_us);
+		deliver_add_more(d, home, item->lane, due_us);
 }
 
 /* ---- suspicion ---- */
@@ -305,7 +305,7 @@ end_pass(struct deliver *d, const struct regroup_call *c)
 	/* What a person let go of meanwhile may lie in a group that nobody was told of. */
 	while ((g = map_next(&d->groups, &at, NULL)) != NULL) {
 		for (int s = 0; s < STREAM_COUNT; s++)
-			queue_add_more(d->queue, g->id, (enum stream)s, d->now_us, d->now_us);
+			deliver_add_more(d, g, (enum stream)s, d->now_us);
 	}
 }
 

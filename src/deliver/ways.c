@@ -49,48 +49,97 @@ grant_group(struct deliver *d, struct deliver_group *g)
 	outbox_add(&d->outbox, store_mailbox(d->store), &m->op.op.item);
 }
 
-/* Opens or closes the group as its way is usable or not. */
+/* Opens or closes a side as its way is usable or not. */
 static void
-follow_way(struct deliver *d, struct deliver_group *g)
+follow_way(struct deliver *d, struct deliver_side *side)
 {
 	bool open =
-	    g->way != NULL && !d->stopping && relay_desk_is_usable(d->desk, g->way->version);
+	    side->way != NULL && !d->stopping && relay_desk_is_usable(d->desk, side->way->version);
 
-	if (open == g->open)
+	if (open == side->open)
 		return;
-	g->open = open;
+	side->open = open;
 	if (open)
-		queue_open(d->queue, g->id, d->now_us);
+		queue_open(d->queue, side->id, d->now_us);
 	else
-		queue_close(d->queue, g->id, d->now_us);
-	grant_group(d, g);
+		queue_close(d->queue, side->id, d->now_us);
 	if (open)
-		deliver_touch(g->way);
+		deliver_touch(side->way);
+}
+
+/* What the changeover of the group's route, if there is one, makes of its senders. */
+static void
+find_move(struct deliver *d, struct deliver_group *g, const struct relay_decision *dec)
+{
+	const struct relay_move_row *row = dec->refusal == RELAY_REFUSAL_NONE
+					       ? relay_book_move_of(d->book, dec->route)
+					       : NULL;
+
+	g->move = row != NULL ? deliver_move_find(d, row->id) : NULL;
+	g->new_rewritten = g->old_rewritten = (struct str){ 0 };
+	if (g->move == NULL)
+		return;
+	g->new_carries = relay_book_carries_key(
+	    d->book, g->move->to, dec->route, g->key, &g->new_rewritten);
+	(void)relay_book_carries_key(
+	    d->book, g->move->from, dec->route, g->key, &g->old_rewritten);
+}
+
+static void
+place_side(struct deliver *d, struct deliver_side *side, const struct relay_decision *dec)
+{
+	struct deliver_way *to = deliver_side_way(d, side, dec, &side->rewritten);
+	struct deliver_move *mv = side->group->move;
+	bool spills = mv != NULL && side == &side->group->sides[DELIVER_EITHER];
+	struct queue_outlet *spill = spills ? mv->spill : NULL;
+
+	if (side->way != to) {
+		if (side->way != NULL)
+			queue_outlet_leave(side->way->outlet, side->id);
+		side->way = to;
+		if (to != NULL)
+			queue_outlet_join(to->outlet, side->id);
+	}
+	if (side->spill != spill) {
+		if (side->spill != NULL)
+			queue_outlet_leave(side->spill, side->id);
+		side->spill = spill;
+		if (spill != NULL)
+			queue_outlet_join(spill, side->id);
+	}
+	follow_way(d, side);
 }
 
 void
 deliver_place(struct deliver *d, struct deliver_group *g)
 {
 	struct relay_decision dec;
-	struct deliver_way *to = NULL;
+	bool open = false;
 
 	if (relay_book_route_key(d->book, g->key, &dec) != RC_OK)
 		dec = (struct relay_decision){ .refusal = RELAY_REFUSAL_NO_ROUTE };
 	g->refusal = dec.refusal;
-	g->rewritten = (struct str){ 0 };
-	if (dec.refusal == RELAY_REFUSAL_NONE) {
-		to = deliver_way_of(d, dec.version);
-		if (dec.rewritten)
-			g->rewritten = dec.sender;
+	find_move(d, g, &dec);
+	for (int s = 0; s < DELIVER_STANDS; s++) {
+		place_side(d, &g->sides[s], &dec);
+		open |= g->sides[s].open;
 	}
-	if (g->way != to) {
-		if (g->way != NULL)
-			queue_outlet_leave(g->way->outlet, g->id);
-		g->way = to;
-		if (to != NULL)
-			queue_outlet_join(to->outlet, g->id);
+	if (g->open != open) {
+		g->open = open;
+		grant_group(d, g);
 	}
-	follow_way(d, g);
+}
+
+void
+deliver_place_moved(struct deliver *d, const struct deliver_move *mv)
+{
+	size_t at = 0;
+	struct deliver_group *g;
+
+	while ((g = map_next(&d->groups, &at, NULL)) != NULL) {
+		if (g->move == mv)
+			deliver_place(d, g);
+	}
 }
 
 /* The rows of the present book, for every way; one that no book names any more lets its connections
@@ -108,6 +157,7 @@ refresh_ways(struct deliver *d)
 		w->max_rcpts = w->row != NULL && w->row->max_recipients != 0
 				   ? w->row->max_recipients
 				   : RELAY_DEFAULT_RECIPIENTS;
+		w->is_new = false;
 		w->dirty = true;
 	}
 }
@@ -123,6 +173,7 @@ deliver_set_book(struct deliver *d, struct relay_book *book)
 	d->caps_told = (struct version_id){ 0 };
 	relay_desk_set_book(d->desk, book, d->now_us);
 	refresh_ways(d);
+	deliver_moves_follow_book(d);
 	while ((g = map_next(&d->groups, &at, NULL)) != NULL)
 		deliver_place(d, g);
 	if (old != NULL)
@@ -138,8 +189,10 @@ follow_all(struct deliver *d, struct version_id v)
 	struct deliver_group *g;
 
 	while ((g = map_next(&d->groups, &at, NULL)) != NULL) {
-		if (g->way != NULL && ID_EQ(g->way->version, v))
-			follow_way(d, g);
+		const struct deliver_way *home = g->sides[DELIVER_HOME].way;
+		if ((home != NULL && ID_EQ(home->version, v)) ||
+		    (g->move != NULL && (ID_EQ(g->move->from, v) || ID_EQ(g->move->to, v))))
+			deliver_place(d, g);
 	}
 }
 
@@ -168,9 +221,12 @@ deliver_news(struct deliver *d)
 	struct relay_news n;
 
 	while (relay_desk_next_news(d->desk, &n)) {
-		if (n.kind == RELAY_NEWS_USABLE || n.kind == RELAY_NEWS_UNUSABLE)
+		if (n.kind == RELAY_NEWS_USABLE || n.kind == RELAY_NEWS_UNUSABLE) {
 			follow_all(d, n.version);
-		else
-			log_news(d, &n);
+			continue;
+		}
+		if (n.kind == RELAY_NEWS_SLOWED)
+			deliver_moves_tell_short(d, n.version, n.until_us);
+		log_news(d, &n);
 	}
 }

@@ -338,6 +338,26 @@ queue_spare(struct queue *q, struct queue_item *item, int64_t us)
 }
 
 void
+queue_move(struct queue *q, struct queue_item *item, struct group_id group, int64_t now_us)
+{
+	queue_group_catch_up(q, now_us);
+	struct queue_group *from = come_back(item)->group;
+	struct queue_group *to = queue_group_make(q, group);
+	int64_t lived = lived_us(q, item);
+
+	heap_remove(&from->life, &item->life);
+	queue_line_drop(q, item);
+	item->group_id = group;
+	queue_line_hold(q, &to->lanes[item->lane], item);
+	to->lanes[item->lane].n_out++;
+	item->lived_us = lived;
+	item->life.key = queue_group_usable_us(q, to) + item->expire_after_us - lived;
+	queue_group_refresh(q, to);
+	if (from != to)
+		queue_group_refresh(q, from);
+}
+
+void
 queue_let_go(struct queue *q, struct queue_item **itemp, int64_t due_us, int64_t now_us)
 {
 	struct group_id group = (*itemp)->group_id;

@@ -50,6 +50,8 @@ struct relay_book_rows {
 	size_t version_count;
 	const struct relay_route_row *routes;
 	size_t route_count;
+	const struct relay_move_row *moves; /* those of which a version is missing are left out */
+	size_t move_count;
 	bool had_relay; /* there has been a relay at some time: without a route mail waits */
 };
 
@@ -111,6 +113,11 @@ bool relay_book_splits(const struct relay_book *from, const struct relay_book *t
 bool relay_book_carries(const struct relay_book *book, struct version_id version,
     const struct mail_addr *sender, struct str *rewritten_out);
 
+/* The same for the senders of group `key`: the answer holds for all of them. The null sender is also
+ * carried where `route` is the one for bounces. */
+bool relay_book_carries_key(const struct relay_book *book, struct version_id version,
+    struct route_id route, struct str key, struct str *rewritten_out);
+
 /* NULL when the book has none of that id or name. Names are found without regard to case. A version
  * row's provider, max_connections and max_recipients are filled in where the original left them to
  * the provider. */
@@ -127,6 +134,12 @@ size_t relay_book_version_count(const struct relay_book *book);
 const struct relay_version_row *relay_book_version_at(const struct relay_book *book, size_t i);
 size_t relay_book_route_count(const struct relay_book *book);
 const struct relay_route_row *relay_book_route_at(const struct relay_book *book, size_t i);
+
+size_t relay_book_move_count(const struct relay_book *book);
+const struct relay_move_row *relay_book_move_at(const struct relay_book *book, size_t i);
+/* The changeover that `route` is part of, the newest one; NULL: none. */
+const struct relay_move_row *relay_book_move_of(
+    const struct relay_book *book, struct route_id route);
 
 /* The default route's current version, or NULL where there is no default. */
 const struct relay_version_row *relay_book_default(const struct relay_book *book);

@@ -469,6 +469,7 @@ relay_book_new(const struct relay_book_rows *rows, struct relay_book **out, stru
 	    (rc = add_routes(book, rows, f)) != RC_OK)
 		return rc;
 	collect_marks(book);
+	relay_book_add_moves(book, rows);
 	*out = TAKE(book);
 	return RC_OK;
 }

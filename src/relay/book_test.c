@@ -444,7 +444,7 @@ random_book(struct prng *p)
 		route->stream = (enum stream)prng_below(p, 2);
 	}
 	const struct relay_book_rows rows = { r.relays, r.relay_count, r.versions, r.relay_count,
-		r.routes, r.route_count, false };
+		r.routes, r.route_count, NULL, 0, false };
 	struct relay_book *book = NULL;
 	/* Some of these match the same or everything; another throw then. */
 	return relay_book_new(&rows, &book, NULL) == RC_OK ? book : NULL;

@@ -65,6 +65,8 @@ struct relay_book {
 	/* the one for bounces first, then by shape descending and pattern */
 	struct book_route *routes;
 	size_t route_count;
+	struct relay_move_row *moves;
+	size_t move_count;
 	const struct book_route *bounces;  /* or NULL */
 	const struct book_route *fallback; /* the default; or NULL, then there are no routes */
 	uint32_t shapes;                   /* bit s: some route has shape s */
@@ -81,6 +83,9 @@ bool relay_book_has_name(const struct book_names *names, struct str name);
 bool relay_book_has_account(const struct relay_book *book, uint64_t account);
 /* By shape descending, then by pattern; 0 only for equal patterns. */
 int relay_book_cmp_routes(const struct book_route *a, const struct book_route *b);
+
+/* book_move.c */
+void relay_book_add_moves(struct relay_book *book, const struct relay_book_rows *rows);
 
 /* book_key.c: patterns out of keys. RC_INVALID, *out untouched, when `key` is no key. */
 enum rc relay_book_read_key(struct str key, struct book_pattern *out);

@@ -95,6 +95,15 @@ struct relay_version_row {
 	struct relay_caps caps;
 };
 
+/* A changeover that the dispatcher has to do with: mail of `routes` moves between two versions. */
+struct relay_move_row {
+	uint64_t id;
+	struct version_id from;
+	struct version_id to;
+	struct str routes;  /* ids, blanks between */
+	struct str machine; /* JSON of relay/changeover.h, as it was kept when the book was read */
+};
+
 /* A rule that picks a relay. An attribute left empty (zero, NONE) matches everything. */
 struct relay_route_row {
 	struct route_id id;

@@ -95,6 +95,8 @@ struct store_attempt {
 	struct str peer;     /* the name it gave itself */
 };
 
+#define STORE_VIA_NONE INT64_MIN
+
 /* What becomes of one recipient. The fields of the first part are as the dispatcher got them from
  * the store (STORE_FRESH, STORE_REFILL, recovery). */
 struct store_result {
@@ -113,6 +115,9 @@ struct store_result {
 	uint16_t attempts; /* in all, this one included */
 	uint16_t doubts;
 	struct group_id to_group; /* moved to another group; none: stays */
+	/* The relay version it is bound to from now on, as in struct store_row; 0: stays as it is,
+	 * STORE_VIA_NONE: none. */
+	int64_t via;
 
 	uint64_t attempt;                  /* from STORE_FINISH, 0: there was none */
 	const struct store_attempt *facts; /* NULL: no try was made (hold, cancel, eviction ...) */
@@ -158,6 +163,9 @@ struct store_row {
 	int64_t created_us;
 	int64_t deadline_us; /* TIME_NEVER: none */
 	uint64_t domain_hash;
+	/* Above 0, the relay version where it is in doubt: repeated there while that works. Below 0,
+	 * the one that refused it for good: another shall try. 0: none. */
+	int64_t via;
 	uint32_t n_rcpts; /* of the message */
 	uint32_t flags;
 	uint32_t segment; /* the content, as in struct store_content */

@@ -122,7 +122,7 @@ update_recipient(struct store *s, const struct store_result *r, enum store_state
 	sqlite3_stmt *st = store_db_stmt(&s->db,
 	    "UPDATE recipient SET state = ?3, due_us = ?4, attempts = ?5, doubts = ?6,"
 	    " lived_us = ?7, done_us = ?8, last_attempt = coalesce(?9, last_attempt),"
-	    " grp = coalesce(?10, grp) WHERE id = ?1 AND state = ?2");
+	    " grp = coalesce(?10, grp), via = CASE ?11 WHEN 0 THEN via ELSE ?12 END WHERE id = ?1 AND state = ?2");
 	int64_t due_us = due_of(r);
 
 	store_db_id(st, 1, r->rcpt.v);
@@ -137,6 +137,9 @@ update_recipient(struct store *s, const struct store_result *r, enum store_state
 		store_db_int(st, 8, r->at_us);
 	store_db_id_or_null(st, 9, attempt);
 	store_db_id_or_null(st, 10, r->to_group.v);
+	store_db_int(st, 11, r->via);
+	if (r->via != 0 && r->via != STORE_VIA_NONE)
+		store_db_int(st, 12, r->via);
 	enum rc rc = store_db_run(&s->db, st, fault);
 	*hit_out = rc == RC_OK && store_db_changes(&s->db) == 1;
 	return rc;

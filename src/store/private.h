@@ -286,8 +286,8 @@ enum rc store_refill_run(struct store *s, struct store_refill *op);
 	"r.id, r.msg, r.account, m.credential, r.grp, r.lane, r.state, r.due_us, r.lived_us,"      \
 	" m.created_us, m.deadline_us, r.domain_hash, m.n_rcpt, m.flags, m.segment, m.offset,"     \
 	" m.size, r.attempts, r.doubts, r.notify, m.ret, m.doubt_policy, m.kind, r.address,"       \
-	" r.orcpt, m.sender, m.envid, m.message_id"
-#define STORE_ROW_COLUMN_COUNT 28
+	" r.orcpt, m.sender, m.envid, m.message_id, r.via"
+#define STORE_ROW_COLUMN_COUNT 29
 void store_refill_read(sqlite3_stmt *st, struct arena *a, struct store_row *row);
 
 /* ---- config.c: shared by config_*.c */

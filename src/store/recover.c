@@ -147,6 +147,7 @@ doubt(struct store *s, const struct open_attempt *a, struct fault *fault)
 	st = store_db_stmt(&s->db,
 	    "UPDATE recipient SET last_attempt = ?2, attempts = attempts + 1,"
 	    " doubts = doubts + (state < 4), due_us = CASE WHEN state < 4 THEN 0 END,"
+	    " via = CASE WHEN state < 4 THEN (SELECT version FROM attempt WHERE id = ?2) ELSE via END,"
 	    " state = CASE WHEN state < 4 THEN 1 ELSE state END WHERE id = ?1");
 	static_assert(STORE_SENT == 4 && STORE_IN_DOUBT == 1, "the statement says so");
 	store_db_id(st, 1, a->rcpt);

@@ -39,6 +39,7 @@ store_refill_read(sqlite3_stmt *st, struct arena *a, struct store_row *row)
 		.sender = store_db_col_text(st, 25, a),
 		.envid = store_db_col_text(st, 26, a),
 		.message_id = store_db_col_text(st, 27, a),
+		.via = store_db_col_int_or(st, 28, 0),
 	};
 }
 

@@ -35,7 +35,7 @@ book_with_relays(size_t n)
 		.port = 25,
 		.tls = RELAY_TLS_NONE };
 	struct relay_route_row route = { .id = { 1 }, .relay = { 1 }, .is_default = true };
-	struct relay_book_rows rows = { &relay, n, &version, n, &route, n, n != 0 };
+	struct relay_book_rows rows = { &relay, n, &version, n, &route, n, NULL, 0, n != 0 };
 	struct relay_book *b = NULL;
 	struct fault f = { 0 };
 
@@ -179,7 +179,7 @@ a_stream_whose_relay_does_not_carry_the_sender_is_refused_not_kept(void **state)
 	open.senders = (struct str){ 0 };
 	struct relay_row both[] = { relay, any };
 	struct relay_version_row versions[] = { version, open };
-	struct relay_book_rows rows = { both, 2, versions, 2, routes, 2, true };
+	struct relay_book_rows rows = { both, 2, versions, 2, routes, 2, NULL, 0, true };
 	setup(&b, 1);
 	assert_int_equal(relay_book_new(&rows, &relays, &f), RC_OK);
 	assert_int_equal(account_book_new(&local, 1, NULL, 0, &accounts, &f), RC_OK);
