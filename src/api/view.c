@@ -6,6 +6,7 @@
 #include "api/view.h"
 
 #include "base/map.h"
+#include "deliver/changeover.h"
 #include "deliver/deliver.h"
 #include "mail/address.h"
 #include "queue/queue.h"
@@ -33,6 +34,26 @@ see_ways(struct api_call *c, struct deliver *d)
 		w->status.word = copy_text(&c->arena, w->status.word);
 		w->status.why = copy_text(&c->arena, w->status.why);
 		w->status.remedy = copy_text(&c->arena, w->status.remedy);
+	}
+}
+
+static void
+see_changeovers(struct api_call *c, struct deliver *d)
+{
+	struct api_view *v = c->view;
+	size_t n = relay_book_move_count(c->relays);
+
+	v->changeovers = ARENA_NEW_ARRAY(&c->arena, struct api_seen_changeover, n);
+	for (size_t i = 0; i < n; i++) {
+		struct api_seen_changeover *seen = &v->changeovers[v->n_changeovers];
+		seen->id = relay_book_move_at(c->relays, i)->id;
+		if (deliver_changeover_show(d, seen->id, &seen->view, NULL) != RC_OK)
+			continue;
+		struct relay_schedule *schedule = ARENA_NEW(&c->arena, struct relay_schedule);
+		*schedule = *seen->view.schedule;
+		seen->view.schedule = schedule;
+		seen->view.reason = copy_text(&c->arena, seen->view.reason);
+		v->n_changeovers++;
 	}
 }
 
@@ -65,12 +86,14 @@ static void
 look_at_ways(struct api_call *c, struct deliver *d)
 {
 	see_ways(c, d);
+	see_changeovers(c, d);
 }
 
 static void
 look_at_all(struct api_call *c, struct deliver *d)
 {
 	see_ways(c, d);
+	see_changeovers(c, d);
 	see_waits(c, d);
 }
 
@@ -87,6 +110,15 @@ api_view_way(const struct api_call *c, struct version_id version)
 	for (size_t i = 0; c->view != NULL && i < c->view->n_ways; i++)
 		if (c->view->ways[i].known && ID_EQ(c->view->ways[i].row->id, version))
 			return &c->view->ways[i];
+	return NULL;
+}
+
+const struct relay_changeover_view *
+api_view_changeover(const struct api_call *c, uint64_t id)
+{
+	for (size_t i = 0; c->view != NULL && i < c->view->n_changeovers; i++)
+		if (c->view->changeovers[i].id == id)
+			return &c->view->changeovers[i].view;
 	return NULL;
 }
 

@@ -4,6 +4,7 @@
 
 #include "api/private.h"
 #include "relay/book.h"
+#include "relay/changeover.h"
 #include "relay/desk.h"
 
 /* One version of the book and its state; texts live in the call's arena. */
@@ -19,9 +20,17 @@ struct api_wait {
 	uint64_t n[STREAM_COUNT];
 };
 
+/* A changeover in force; `view` is copied, its texts live in the call's arena. */
+struct api_seen_changeover {
+	uint64_t id;
+	struct relay_changeover_view view;
+};
+
 struct api_view {
 	struct api_way *ways;
 	size_t n_ways;
+	struct api_seen_changeover *changeovers;
+	size_t n_changeovers;
 	struct api_wait *waits; /* only where asked for */
 	size_t n_waits;
 };
@@ -47,6 +56,8 @@ struct api_groups {
 void api_look(struct api_call *c, bool with_waits, api_step *then);
 /* The state of a version, or NULL. */
 const struct api_way *api_view_way(const struct api_call *c, struct version_id version);
+/* The state of a changeover in force, or NULL. */
+const struct relay_changeover_view *api_view_changeover(const struct api_call *c, uint64_t id);
 
 /* On the pool, after api_look with waits: joins memory and disk. */
 enum rc api_groups_read(
