@@ -17,6 +17,7 @@
 
 #include "base/fault.h"
 #include "base/str.h"
+#include "relay/changeover.h"
 
 struct account_book;
 struct api;
@@ -73,3 +74,9 @@ void api_free(struct api **a);
 /* For struct http_server_opts, with the api as arg. */
 void api_on_head(void *arg, struct http_request *r);
 void api_on_request(void *arg, struct http_request *r);
+
+/* A changeover wants something looked at; the answer goes to the dispatcher by itself. Main thread.
+ */
+void api_changeover_wants(struct api *a, uint64_t id, enum relay_want want, uint64_t since);
+/* Something to tell people about a changeover: to the alarms, where it matters. Main thread. */
+void api_changeover_news(struct api *a, uint64_t id, const struct relay_changeover_news *news);

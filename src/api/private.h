@@ -152,8 +152,11 @@ enum rc api_endpoint_find(enum http_method method, struct str path, const struct
 /* ---- the nouns; one file each ---- */
 api_handler api_version, api_healthz, api_metrics, api_status;
 api_handler api_relay_list, api_relay_add, api_relay_show, api_relay_edit, api_relay_secret,
-    api_relay_pause, api_relay_resume, api_relay_remove;
+    api_relay_pause, api_relay_resume, api_relay_remove, api_relay_retire;
 api_handler api_route_list, api_route_add, api_route_edit, api_route_remove, api_route_test;
+api_handler api_changeover_list, api_changeover_start, api_changeover_plan, api_changeover_show,
+    api_changeover_events, api_changeover_hold, api_changeover_resume, api_changeover_confirm,
+    api_changeover_revert;
 api_handler api_account_list, api_account_add, api_account_edit, api_account_remove;
 api_handler api_credential_list, api_credential_add, api_credential_show, api_credential_edit,
     api_credential_remove, api_credential_pause, api_credential_resume;

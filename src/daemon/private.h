@@ -7,6 +7,7 @@
 #include "loop/pool.h"
 #include "loop/thread.h"
 #include "net/listener.h"
+#include "relay/changeover.h"
 #include "smtp/server.h"
 #include "submit/submit.h"
 
@@ -116,6 +117,12 @@ enum rc books_load(struct daemon *d, struct fault *f);
 /* Reads them again and hands them to everybody; `done` runs on the main loop. */
 void books_publish(
     struct daemon *d, void (*done)(void *arg, enum rc rc, const struct fault *f), void *arg);
+
+/* changeovers.c: for struct deliver_opts, with the daemon as arg. Dispatcher's thread. */
+void changeovers_on_want(
+    void *arg, uint64_t changeover, enum relay_want want, uint64_t since);
+void changeovers_on_news(
+    void *arg, uint64_t changeover, const struct relay_changeover_news *news);
 
 /* web.c */
 /* Makes the API and opens its doors; after store_start. */

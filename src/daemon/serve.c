@@ -133,6 +133,8 @@ make_deliver(struct daemon *d)
 		.seed = random_u64(),
 		.book = d->relays,
 		.on_learnt = on_learnt,
+		.on_want = changeovers_on_want,
+		.on_changeover_news = changeovers_on_news,
 		.arg = d,
 	};
 
