@@ -223,10 +223,15 @@ judge(struct api_call *c, struct store_tx *tx, struct fault *f)
 	if (relay == NULL)
 		return fault_set(f, RC_DENIED,
 		    "mail that waits would be left without a route; let it go out first, or hold it with 'posthouse queue hold all'");
-	c->hint =
-	    arena_strf(&c->arena, "posthouse changeover start --to %.*s", STR_ARG(relay->name));
+	/* A route that is only about to be added cannot change over. */
+	if (c->name.n == 0)
+		return fault_set(f, RC_DENIED,
+		    "this would move mail that waits or is being sent to relay '%.*s'; let it go out first, or set it aside: 'posthouse queue hold all', this again, 'posthouse queue release all'",
+		    STR_ARG(relay->name));
+	c->hint = arena_strf(&c->arena, "posthouse changeover start --to %.*s --route %.*s",
+	    STR_ARG(relay->name), STR_ARG(str_sub(c->name, 0, 64)));
 	return fault_set(f, RC_DENIED,
-	    "this would move mail that waits or is being sent to relay '%.*s'; let it go out first, or set it aside: 'posthouse queue hold all', this again, 'posthouse queue release all'",
+	    "this would move mail that waits or is being sent to relay '%.*s'; a changeover does that in steps, with a way back",
 	    STR_ARG(relay->name));
 }
 

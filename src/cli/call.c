@@ -91,6 +91,9 @@ refused(struct cli *c, unsigned status, const struct json *answer)
 	if (text.n == 0)
 		return cli_screen_fail(exit_of(status), "%s answered with status %u",
 		    c->url != NULL ? c->url : "the service", status);
+	struct str hint = cli_call_text(c, answer, "hint");
+	if (hint.n != 0 && str_find_str(text, hint) == text.n)
+		text = arena_strf(&c->arena, "%.*s: %.*s", STR_ARG(text), STR_ARG(hint));
 	return cli_screen_fail(exit_of(status), "%.*s", STR_ARG(text));
 }
 

@@ -94,6 +94,7 @@ const struct cli_noun *const cli_help_nouns[] = {
 	&cli_queue_noun,
 	&cli_relay_noun,
 	&cli_route_noun,
+	&cli_changeover_noun,
 	&cli_credential_noun,
 	&cli_account_noun,
 	&cli_stats_noun,

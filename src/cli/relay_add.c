@@ -200,10 +200,9 @@ say_edited(struct cli *c, const struct json *doc, const char *name)
 	}
 	cli_screen_wrapped(c,
 	    arena_strf(&c->arena,
-		"This is kept as %s@%lld, and nothing goes through it: mail that is on its way is not moved "
-		"unasked. To use the new settings now, add them as a relay of their own and move the route "
-		"to it: posthouse help route edit",
-		name, (long long)cli_call_number(doc, "version")),
+		"This is kept as %s@%lld, and nothing goes through it yet: mail is moved in steps, with a way "
+		"back. To use it: %.*s",
+		name, (long long)cli_call_number(doc, "version"), STR_ARG(hint)),
 	    0);
 	return CLI_DONE;
 }
