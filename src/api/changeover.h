@@ -68,8 +68,8 @@ struct api_changeover_plan {
 };
 
 /* On the pool: the whole of it but for what waits. */
-enum rc api_changeover_plan_read(struct api_call *c, struct store_reader *r,
-    struct api_changeover_plan *plan, struct fault *f);
+enum rc api_changeover_plan_read(
+    struct api_call *c, struct store_reader *r, struct api_changeover_plan *plan, struct fault *f);
 
 /* ---- one changeover for display: changeover_show.c ---- */
 
@@ -90,6 +90,8 @@ struct str api_changeover_version_name(
 /* "default", or "default and bulk". */
 struct str api_changeover_route_names(
     struct arena *a, const struct api_relay_rows *rows, struct str ids);
+/* A number without digits that say nothing: 100, 12.5. */
+void api_changeover_put_number(struct json_writer *w, const char *key, double v);
 const char *api_changeover_kind_name(enum relay_changeover_kind kind);
 
 /* The same from a call that has come from a step: reads row c->name and answers with it. */

@@ -21,8 +21,8 @@ preflight_done(struct api_call *c)
 	}
 	api_changeover_answered(c,
 	    k->rc != RC_OK ? RELAY_ANSWER_HOLD
-	    : k->passed	   ? RELAY_ANSWER_PASSED
-	    : k->hold	   ? RELAY_ANSWER_HOLD
+	    : k->passed    ? RELAY_ANSWER_PASSED
+	    : k->hold      ? RELAY_ANSWER_HOLD
 			   : RELAY_ANSWER_FAILED,
 	    k->summary);
 }

@@ -81,8 +81,7 @@ command(struct api_call *c, enum deliver_changeover_command what, const char *au
 	c->data = t;
 	if (c->body != NULL) {
 		static const char *const fields[] = { "why", "at_once" };
-		rc = json_only(
-		    c->body, fields, what == DELIVER_CHANGEOVER_REVERT ? 2 : 1, &f);
+		rc = json_only(c->body, fields, what == DELIVER_CHANGEOVER_REVERT ? 2 : 1, &f);
 		if (rc == RC_OK)
 			rc = json_opt_str(c->body, "why", &t->why, &f);
 		if (rc == RC_OK)

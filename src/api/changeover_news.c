@@ -1,6 +1,7 @@
 /* What the dispatcher has to tell about a changeover: to the log it went already, and into its
  * history; here it goes to the alarms. What begins or ends something for people is told; each step
- * is not, for `changeover watch` shows it.
+ * is not, for `changeover watch` shows it; and one that is held is a problem like others, which the
+ * watch tells (problems.c).
  *
  * An alarm by mail is filed as a notice: such mail goes through the old version until the new one
  * is confirmed, so the news of a broken relay does not wait in that relay's queue. */
@@ -24,8 +25,6 @@ static const struct {
 } moves[] = {
 	{ RELAY_CHANGEOVER_SUSPECT, "has stopped moving mail",
 	    "the old version is being checked; what follows is told" },
-	{ RELAY_CHANGEOVER_HELD, "is held",
-	    "'posthouse changeover status' shows why; then 'posthouse changeover resume', 'confirm' or 'revert'" },
 	{ RELAY_CHANGEOVER_REVERTED, "was taken back",
 	    "mail goes through the old version; 'posthouse changeover status' shows what was seen" },
 	{ RELAY_CHANGEOVER_REFUSED, "was refused",
@@ -66,13 +65,12 @@ tell(struct api_call *c)
 		   from = api_changeover_version_name(&c->arena, &t->rows, t->row.from),
 		   to = api_changeover_version_name(&c->arena, &t->rows, t->row.to);
 	struct str subject = arena_strf(&c->arena,
-	    "Posthouse on %.*s: changeover %llu (%.*s to %.*s) %s",
-	    STR_ARG(c->api->opts.hostname), (unsigned long long)t->id, STR_ARG(from), STR_ARG(to),
-	    what);
-	struct str text = arena_strf(&c->arena, "Changeover %llu, route %.*s, %.*s to %.*s, %s.\n%s\n%s%s%s",
-	    (unsigned long long)t->id, STR_ARG(routes), STR_ARG(from), STR_ARG(to), what,
-	    t->news.text, remedy[0] != '\0' ? "What to do: " : "", remedy,
-	    remedy[0] != '\0' ? "\n" : "");
+	    "Posthouse on %.*s: changeover %llu (%.*s to %.*s) %s", STR_ARG(c->api->opts.hostname),
+	    (unsigned long long)t->id, STR_ARG(from), STR_ARG(to), what);
+	struct str text = arena_strf(&c->arena,
+	    "Changeover %llu, route %.*s, %.*s to %.*s, %s.\n%s\n%s%s%s", (unsigned long long)t->id,
+	    STR_ARG(routes), STR_ARG(from), STR_ARG(to), what, t->news.text,
+	    remedy[0] != '\0' ? "What to do: " : "", remedy, remedy[0] != '\0' ? "\n" : "");
 
 	api_watch_sound(c->api, t->alarms, t->n_alarms, subject, text);
 	api_done(c);

@@ -43,8 +43,8 @@ measure(struct api_call *c, struct store_reader *r, struct version_id version,
 			first_hour = q.rows[i].hour;
 	}
 	v->observed_us = now - HOURS(first_hour);
-	if (v->observed_us < DAYS(1))
-		v->observed_us = DAYS(1);
+	if (v->observed_us < HOURS(1)) /* hours are what is counted by */
+		v->observed_us = HOURS(1);
 	if (v->observed_us > API_CHANGEOVER_OBSERVED)
 		v->observed_us = API_CHANGEOVER_OBSERVED;
 	v->per_day = (uint64_t)((double)v->per_day * (double)DAYS(1) / (double)v->observed_us);
@@ -182,19 +182,12 @@ put_routes(struct json_writer *w, const struct api_changeover_way *way)
 }
 
 static void
-put_real(struct json_writer *w, const char *key, double v)
-{
-	json_writer_key(w, str_from(key));
-	json_writer_real(w, v);
-}
-
-static void
 put_seconds(struct json_writer *w, const char *key, int64_t us)
 {
 	if (us == TIME_NEVER)
 		json_writer_put_null(w, key);
 	else
-		put_real(w, key, (double)(us / MS(1)) / 1000);
+		api_changeover_put_number(w, key, (double)(us / MS(1)) / 1000);
 }
 
 static void
@@ -212,11 +205,11 @@ put_schedule(struct api_call *c, const struct api_changeover_plan *p)
 	for (uint32_t i = 0; i < s->n_steps; i++) {
 		const struct relay_changeover_step *step = &s->steps[i];
 		json_writer_object(w);
-		put_real(w, "share", step->share / 10.0);
+		api_changeover_put_number(w, "share", step->share / 10.0);
 		json_writer_put_uint(w, "clean", step->clean);
 		json_writer_put_uint(w, "at_once", step->at_once);
 		put_seconds(w, "least_s", step->least_us);
-		put_real(w, "worst", step->worst_pm / 10.0);
+		api_changeover_put_number(w, "worst", step->worst_pm / 10.0);
 		put_seconds(w, "takes_s", time.step_us[i]);
 		json_writer_end(w);
 	}
@@ -227,8 +220,8 @@ put_schedule(struct api_call *c, const struct api_changeover_plan *p)
 	json_writer_end(w);
 	put_seconds(w, "until_full_s", time.until_full_us);
 	put_seconds(w, "until_confirmed_s", time.until_confirmed_us);
-	api_put_time(w, "full_at",
-	    time.until_full_us == TIME_NEVER ? TIME_NEVER : now + time.until_full_us);
+	api_put_time(
+	    w, "full_at", time.until_full_us == TIME_NEVER ? TIME_NEVER : now + time.until_full_us);
 	api_put_time(w, "confirmed_at",
 	    time.until_confirmed_us == TIME_NEVER ? TIME_NEVER : now + time.until_confirmed_us);
 	put_seconds(w, "settled_s", p->rules.settled_us);
@@ -265,16 +258,15 @@ put_missing(struct api_call *c, const struct plan_task *t)
 	if (str_eq(to->tls, STR("none")) && !str_eq(p->way.from->tls, STR("none")) &&
 	    p->form.allow_weaker.n == 0)
 		put_lack(w, "weaker",
-		    arena_strf(&c->arena, "%.*s@%u has no TLS and the old version has", STR_ARG(name),
-			to->number),
+		    arena_strf(&c->arena, "%.*s@%u has no TLS and the old version has",
+			STR_ARG(name), to->number),
 		    STR("give it TLS with 'posthouse relay edit', or say why not with --allow-weaker \"REASON\"; the preflight refuses otherwise"));
 	if (!p->has_probe)
 		put_lack(w, "probe",
 		    STR("there is no mailbox to send probes to, so it can only be proven that the relay accepts mail, not that it arrives"),
 		    STR("'posthouse mailbox add NAME --host IMAP-HOST --user USER --secret-file FILE --for probe'"));
 	if (to->bounces.n == 0)
-		put_lack(w, "bounces",
-		    STR("nobody reads the bounces that come home later"),
+		put_lack(w, "bounces", STR("nobody reads the bounces that come home later"),
 		    arena_strf(&c->arena,
 			"'posthouse relay edit %.*s --bounces MAILBOX' names the mailbox where they arrive",
 			STR_ARG(name)));
@@ -303,10 +295,10 @@ put_unproven(struct api_call *c, const struct plan_task *t)
 	json_writer_put_array(w, "unproven");
 	if (!p->has_probe)
 		json_writer_str(w, STR("whether accepted mail reaches the inbox"));
-	json_writer_str(w,
-	    arena_strf(&c->arena,
-		"failures rarer than %.1f %%: %u clean messages cannot tell less from none",
-		percent_left(clean), clean));
+	json_writer_str(
+	    w, arena_strf(&c->arena,
+		   "failures rarer than %.1f %%: %u clean messages cannot tell less from none",
+		   percent_left(clean), clean));
 	if (p->volume.outcomes < 300)
 		json_writer_str(w,
 		    arena_strf(&c->arena,
@@ -322,7 +314,7 @@ put_volume(struct json_writer *w, const struct api_changeover_volume *v)
 	json_writer_put_uint(w, "per_day", v->per_day);
 	json_writer_put_uint(w, "outcomes", v->outcomes);
 	json_writer_put_uint(w, "relay_faults", v->faults);
-	put_real(w, "observed_days", (double)(v->observed_us / HOURS(1)) / 24);
+	api_changeover_put_number(w, "observed_days", (double)(v->observed_us / HOURS(1)) / 24);
 	json_writer_end(w);
 }
 

@@ -1,10 +1,10 @@
 /* From "NAME@N" and perhaps a route to the routes that move and the two versions.
  *
- * With a route, that one moves. Without, a relay that is on routes already gets a new version there:
- * all of its routes move; any other relay takes over the default route. A route names a relay and a
- * relay has one version in use, so what moves is always all that the old version carries on these
- * routes, and the new version is what its relay's routes use afterwards: where that would change
- * the way of a route that was not meant, it is refused. */
+ * With a route, that one moves. Without, a relay that is on routes already gets a new version
+ * there: all of its routes move; any other relay takes over the default route. A route names a
+ * relay and a relay has one version in use, so what moves is always all that the old version
+ * carries on these routes, and the new version is what its relay's routes use afterwards: where
+ * that would change the way of a route that was not meant, it is refused. */
 #include "api/changeover.h"
 
 static const char *const fields[] = { "to", "route", "schedule", "emergency", "warm_up",
@@ -228,8 +228,9 @@ check_change(struct api_changeover_way *way, bool named, struct fault *f)
 	if (!ID_EQ(way->from->id, way->to->id))
 		return RC_OK;
 	return fault_set(f, RC_DENIED,
-	    named ? "nothing would change: route '%.*s' goes through %.*s@%u already"
-		  : "nothing would change: route '%.*s' goes through %.*s@%u already; to move another route there, name it with --route",
+	    named
+		? "nothing would change: route '%.*s' goes through %.*s@%u already"
+		: "nothing would change: route '%.*s' goes through %.*s@%u already; to move another route there, name it with --route",
 	    STR_ARG(route->name), STR_ARG(way->to_relay->name), way->to->number);
 }
 

@@ -53,8 +53,8 @@ api_changeover_route_names(struct arena *a, const struct api_relay_rows *rows, s
 		for (uint32_t i = 0; i < rows->n_routes && str_to_u64(word, &id) == RC_OK; i++)
 			if (rows->routes[i].id == id)
 				name = rows->routes[i].name;
-		out = arena_strf(a, "%.*s%s%.*s", STR_ARG(out), out.n != 0 ? ", " : "",
-		    STR_ARG(name));
+		out = arena_strf(
+		    a, "%.*s%s%.*s", STR_ARG(out), out.n != 0 ? ", " : "", STR_ARG(name));
 	}
 	return out;
 }
@@ -84,11 +84,14 @@ put_ms(struct json_writer *w, const char *key, int64_t us)
 	json_writer_real(w, (double)us / 1000);
 }
 
-static void
-put_real(struct json_writer *w, const char *key, double v)
+void
+api_changeover_put_number(struct json_writer *w, const char *key, double v)
 {
 	json_writer_key(w, str_from(key));
-	json_writer_real(w, v);
+	if (v == (double)(int64_t)v)
+		json_writer_int(w, (int64_t)v);
+	else
+		json_writer_real(w, v);
 }
 
 static void
@@ -114,13 +117,12 @@ put_groups(struct json_writer *w, const struct relay_changeover_view *v)
 	for (unsigned g = 0; g < RELAY_RGROUP_COUNT; g++) {
 		const struct relay_changeover_counts *old = &v->by_group[RELAY_OLD][g],
 						     *new = &v->by_group[RELAY_NEW][g];
-		if (!v->is_excluded[g] && old->sent + old->relay_faults + new->sent +
-						  new->relay_faults + new->in_doubt ==
-					      0)
+		if (!v->is_excluded[g] &&
+		    old->sent + old->relay_faults + new->sent + new->relay_faults + new->in_doubt ==
+			0)
 			continue;
 		json_writer_object(w);
-		json_writer_put_str(
-		    w, "group", str_from(relay_rgroup_name((enum relay_rgroup)g)));
+		json_writer_put_str(w, "group", str_from(relay_rgroup_name((enum relay_rgroup)g)));
 		json_writer_put_bool(w, "excluded", v->is_excluded[g]);
 		put_counts(w, "old", old);
 		put_counts(w, "new", new);
@@ -138,13 +140,13 @@ put_progress(struct json_writer *w, const struct relay_changeover_view *v)
 
 	json_writer_put_uint(w, "clean", v->clean);
 	json_writer_put_uint(w, "clean_needed", v->clean_needed);
-	put_real(w, "green_s", (double)(v->green_us / MS(1)) / 1000);
-	put_real(w, "green_needed_s", (double)(v->green_needed_us / MS(1)) / 1000);
+	api_changeover_put_number(w, "green_s", (double)(v->green_us / MS(1)) / 1000);
+	api_changeover_put_number(w, "green_needed_s", (double)(v->green_needed_us / MS(1)) / 1000);
 	json_writer_put_uint(w, "at_once", in_step ? s->steps[v->step].at_once : 0);
 	json_writer_put_object(w, "test");
-	put_real(w, "llr", v->llr);
-	put_real(w, "pass", v->llr_pass);
-	put_real(w, "fail", v->llr_fail);
+	api_changeover_put_number(w, "llr", v->llr);
+	api_changeover_put_number(w, "pass", v->llr_pass);
+	api_changeover_put_number(w, "fail", v->llr_fail);
 	json_writer_end(w);
 }
 
@@ -174,8 +176,7 @@ waits_for(struct arena *a, const struct relay_changeover_view *v)
 		return arena_strf(a, "%u more clean messages and %lld s more with evidence", left,
 		    (long long)(green / SECONDS(1)) + 1);
 	if (left != 0)
-		return arena_strf(
-		    a, "%u more clean message%s", left, left == 1 ? "" : "s");
+		return arena_strf(a, "%u more clean message%s", left, left == 1 ? "" : "s");
 	if (green > 0)
 		return arena_strf(
 		    a, "%lld s more with evidence", (long long)(green / SECONDS(1)) + 1);
@@ -184,8 +185,7 @@ waits_for(struct arena *a, const struct relay_changeover_view *v)
 }
 
 static void
-put_view(
-    struct api_call *c, const struct relay_changeover_view *v, bool in_full)
+put_view(struct api_call *c, const struct relay_changeover_view *v, bool in_full)
 {
 	struct json_writer *w = &c->json;
 
@@ -196,7 +196,7 @@ put_view(
 	json_writer_put_str(w, "kind", str_from(api_changeover_kind_name(v->kind)));
 	json_writer_put_uint(w, "step", v->step + (v->state >= RELAY_CHANGEOVER_CANARY));
 	json_writer_put_uint(w, "steps", v->n_steps);
-	put_real(w, "share", v->share / 10.0);
+	api_changeover_put_number(w, "share", v->share / 10.0);
 	json_writer_put_str(w, "reason", str_from(v->reason));
 	api_put_text(w, "waits_for", waits_for(&c->arena, v));
 	api_put_time(w, "since", v->since_us);
@@ -283,8 +283,7 @@ api_changeover_put(struct api_call *c, struct store_reader *r, const struct api_
 	json_writer_put_object(w, "to");
 	api_changeover_put_version(w, rows, row->to);
 	json_writer_end(w);
-	api_put_words(
-	    w, "routes", api_changeover_route_names(&c->arena, rows, row->routes));
+	api_put_words(w, "routes", api_changeover_route_names(&c->arena, rows, row->routes));
 	api_put_text(w, "who", row->who);
 	api_put_text(w, "note", row->note);
 	api_put_text(w, "allow_weaker", row->allow_weaker);
@@ -327,8 +326,9 @@ api_changeover_find(struct api_call *c, struct store_reader *r, struct str id,
 	const struct store_changeover_row *row = choose_last(&q);
 	if (row == NULL)
 		return fault_set(f, RC_NOT_FOUND,
-		    last ? "there has been no changeover yet; 'posthouse changeover start --to RELAY' makes one"
-			 : "there is no changeover %llu; 'posthouse changeover history' lists them",
+		    last
+			? "there has been no changeover yet; 'posthouse changeover start --to RELAY' makes one"
+			: "there is no changeover %llu; 'posthouse changeover history' lists them",
 		    (unsigned long long)q.id);
 	*out = *row;
 	return RC_OK;

@@ -87,9 +87,9 @@ start(struct api_call *c, struct store_tx *tx, struct fault *f)
 		return rc;
 	c->name = arena_strf(&c->arena, "%llu", (unsigned long long)row->id);
 	return api_audit(c, tx, "changeover.start", describe(c, &p->way),
-	    p->form.allow_weaker.n != 0 ? arena_strf(&c->arena, "may be weaker: %.*s",
-					      STR_ARG(p->form.allow_weaker))
-					: p->form.note,
+	    p->form.allow_weaker.n != 0
+		? arena_strf(&c->arena, "may be weaker: %.*s", STR_ARG(p->form.allow_weaker))
+		: p->form.note,
 	    f);
 }
 

@@ -244,6 +244,56 @@ put_relays(struct buf *b, const struct api_call *c)
 	}
 }
 
+/* ---- changeovers: old beside new ---- */
+
+static void
+put_side(struct buf *b, uint64_t id, const char *side, const struct relay_changeover_counts *n)
+{
+	const struct {
+		const char *result;
+		uint64_t n;
+	} rows[] = { { "sent", n->sent }, { "relay_fault", n->relay_faults },
+		{ "recipient_fault", n->recipient_faults }, { "capacity", n->capacity },
+		{ "in_doubt", n->in_doubt }, { "cut", n->cut }, { "alone", n->alone } };
+
+	for (size_t i = 0; i < COUNT_OF(rows); i++)
+		buf_addf(b,
+		    "posthouse_changeover_messages_total{changeover=\"%llu\",side=\"%s\",result=\"%s\"} %llu\n",
+		    (unsigned long long)id, side, rows[i].result, (unsigned long long)rows[i].n);
+}
+
+static void
+put_changeovers(struct buf *b, const struct api_call *c)
+{
+	const struct api_view *v = c->view;
+
+	put_type(b, "changeover_state", "gauge", "1 for the state that a changeover is in.");
+	for (size_t i = 0; i < v->n_changeovers; i++)
+		buf_addf(b, "posthouse_changeover_state{changeover=\"%llu\",state=\"%s\"} 1\n",
+		    (unsigned long long)v->changeovers[i].id,
+		    relay_changeover_state_name(v->changeovers[i].view.state));
+	put_type(b, "changeover_share", "gauge", "Share of messages that may go the new way.");
+	for (size_t i = 0; i < v->n_changeovers; i++)
+		buf_addf(b, "posthouse_changeover_share{changeover=\"%llu\"} %.3f\n",
+		    (unsigned long long)v->changeovers[i].id,
+		    v->changeovers[i].view.share / 1000.0);
+	put_type(
+	    b, "changeover_messages_total", "counter", "Messages by side and what came of them.");
+	for (size_t i = 0; i < v->n_changeovers; i++) {
+		const struct api_seen_changeover *m = &v->changeovers[i];
+		put_side(b, m->id, "old", &m->view.counts[RELAY_OLD]);
+		put_side(b, m->id, "new", &m->view.counts[RELAY_NEW]);
+	}
+	put_type(b, "changeover_p95_seconds", "gauge", "From MAIL to the reply to the dot.");
+	for (size_t i = 0; i < v->n_changeovers; i++)
+		for (int side = 0; side < 2; side++)
+			buf_addf(b,
+			    "posthouse_changeover_p95_seconds{changeover=\"%llu\",side=\"%s\"} %.6f\n",
+			    (unsigned long long)v->changeovers[i].id,
+			    side == RELAY_OLD ? "old" : "new",
+			    (double)v->changeovers[i].view.counts[side].p95_us * 1e-6);
+}
+
 static enum rc
 put_totals(struct buf *b, struct store_reader *r, struct fault *f)
 {
@@ -300,6 +350,7 @@ put_metrics(struct api_call *c, struct store_reader *r, struct fault *f)
 	put_deliver(b, c->api);
 	put_submit(b);
 	put_relays(b, c);
+	put_changeovers(b, c);
 	return put_totals(b, r, f);
 }
 

@@ -12,9 +12,9 @@ struct api_check {
 	struct str allow_weaker;   /* why it may be; empty: it may not */
 	struct str snapshot;       /* the one that was taken; empty: none was */
 	/* Answered. */
-	enum rc rc;  /* RC_OK: it was looked at, whatever came of it */
-	bool passed; /* nothing failed */
-	bool hold;   /* what failed is only a limit below the present demand */
+	enum rc rc;                  /* RC_OK: it was looked at, whatever came of it */
+	bool passed;                 /* nothing failed */
+	bool hold;                   /* what failed is only a limit below the present demand */
 	enum preflight_stage failed; /* unless passed */
 	struct str summary;          /* one sentence, also where it could not be looked at */
 };

@@ -64,6 +64,22 @@ look_at_relays(struct api_call *c, struct api_problems *p)
 	}
 }
 
+/* What waits for a person; the rest is told as it happens (changeover_news.c). */
+static void
+look_at_changeovers(struct api_call *c, struct api_problems *p)
+{
+	for (size_t i = 0; i < c->view->n_changeovers; i++) {
+		const struct api_seen_changeover *m = &c->view->changeovers[i];
+		if (m->view.state != RELAY_CHANGEOVER_HELD)
+			continue;
+		add(c, p, arena_strf(&c->arena, "changeover:%llu", (unsigned long long)m->id).p,
+		    arena_strf(&c->arena, "changeover %llu is held: %s", (unsigned long long)m->id,
+			m->view.reason),
+		    "'posthouse changeover status' shows it; then 'posthouse changeover resume', 'confirm' or 'revert'",
+		    m->view.since_us);
+	}
+}
+
 static void
 look_at_store(struct api_call *c, struct api_problems *p)
 {
@@ -174,6 +190,7 @@ api_problems_read(struct api_call *c, struct store_reader *r, const struct api_g
 	look_at_capture(c, out);
 	look_at_store(c, out);
 	look_at_relays(c, out);
+	look_at_changeovers(c, out);
 	look_at_routes(c, groups, out);
 	rc = look_at_doubts(c, r, aside, out, f);
 	look_at_aside(c, aside, out);

@@ -34,8 +34,7 @@ is_moving(const struct store_changeover_list *moves, struct version_id v)
 {
 	for (uint32_t i = 0; i < moves->n; i++) {
 		const struct store_changeover_row *row = &moves->rows[i];
-		if (row->open && row->settled_us == 0 &&
-		    (ID_EQ(row->from, v) || ID_EQ(row->to, v)))
+		if (row->open && row->settled_us == 0 && (ID_EQ(row->from, v) || ID_EQ(row->to, v)))
 			return true;
 	}
 	return false;
@@ -131,8 +130,8 @@ choose_versions(struct api_call *c, struct retire_task *t, struct fault *f)
 	t->whole = at == name.n;
 	if (!t->whole && str_to_u64(str_skip(name, at + 1), &number) != RC_OK)
 		number = 0;
-	t->versions = ARENA_NEW_ARRAY(
-	    &c->arena, struct store_relay_version_row *, t->rows.n_versions);
+	t->versions =
+	    ARENA_NEW_ARRAY(&c->arena, struct store_relay_version_row *, t->rows.n_versions);
 	for (uint32_t i = 0; i < t->rows.n_versions; i++) {
 		struct store_relay_version_row *v = &t->rows.versions[i];
 		if (ID_EQ(v->relay, t->relay->id) && (t->whole || v->number == number))
@@ -259,9 +258,9 @@ static void
 still_open(struct api_call *c, const struct store_relay_version_row *v)
 {
 	const struct retire_task *t = c->data;
-	struct str subject = arena_strf(&c->arena,
-	    "Posthouse on %.*s: the old login of %.*s@%u still works",
-	    STR_ARG(c->api->opts.hostname), STR_ARG(t->relay->name), v->number);
+	struct str subject =
+	    arena_strf(&c->arena, "Posthouse on %.*s: the old login of %.*s@%u still works",
+		STR_ARG(c->api->opts.hostname), STR_ARG(t->relay->name), v->number);
 	struct str text = arena_strf(&c->arena,
 	    "The secret of %.*s at %.*s was to be revoked, and the server still takes it.\n"
 	    "What to do: revoke it at the provider, then 'posthouse relay retire %.*s --verify-revoked' again.\n",

@@ -1,8 +1,10 @@
 /* Relays for display. Secrets never come out; whether there is one does. */
 #include "api/relay.h"
 
+#include "api/changeover.h"
 #include "api/view.h"
 #include "relay/settings.h"
+#include "store/config_system.h"
 
 enum rc
 api_relay_rows_read(
@@ -77,9 +79,85 @@ put_limits(struct json_writer *w, const struct store_relay_version_row *v)
 	json_writer_put_uint(w, "max_recipients", v->max_recipients);
 }
 
-static void
-put_version(struct json_writer *w, const struct store_relay_version_row *v)
+/* ---- how a version came to be, and where it went ---- */
+
+/* What is known besides the rows of relays; empty where lists are wanted. */
+struct relay_past {
+	struct store_changeover_list moves;
+	struct store_audit_list audit; /* about this relay */
+};
+
+#define AUDIT_LOOKED_AT 500
+#define SAME_CHANGE     SECONDS(2)
+
+static enum rc
+read_past(struct api_call *c, struct store_reader *r, struct str relay, struct relay_past *out,
+    struct fault *f)
 {
+	enum rc rc = store_config_changeover_list(r, &out->moves, &c->arena, f);
+
+	out->audit = (struct store_audit_list){ .target = relay, .max = AUDIT_LOOKED_AT };
+	return rc == RC_OK ? store_config_audit_list(r, &out->audit, &c->arena, f) : rc;
+}
+
+/* The entry that was written in the same transaction as the version; NULL: it is gone. */
+static const struct store_audit_row *
+maker_of(const struct relay_past *past, const struct store_relay_version_row *v)
+{
+	const struct store_audit_row *best = NULL;
+	int64_t least = SAME_CHANGE;
+
+	for (uint32_t i = 0; i < past->audit.n; i++) {
+		const struct store_audit_row *row = &past->audit.rows[i];
+		int64_t apart = row->at_us - v->created_us;
+		if (apart < 0)
+			apart = -apart;
+		bool makes =
+		    str_eq(row->what, STR("relay.add")) || str_eq(row->what, STR("relay.edit"));
+		if (makes && apart < least) {
+			best = row;
+			least = apart;
+		}
+	}
+	return best;
+}
+
+static void
+put_past(struct api_call *c, const struct api_relay_rows *rows, const struct relay_past *past,
+    const struct store_relay_version_row *v)
+{
+	struct json_writer *w = &c->json;
+	const struct store_audit_row *maker = maker_of(past, v);
+
+	api_put_text(w, "created_by", maker != NULL ? maker->who : (struct str){ 0 });
+	api_put_text(w, "why", maker != NULL ? maker->why : (struct str){ 0 });
+	json_writer_put_array(w, "changeovers");
+	for (uint32_t i = 0; i < past->moves.n; i++) {
+		const struct store_changeover_row *m = &past->moves.rows[i];
+		bool comes = ID_EQ(m->to, v->id);
+		if (!comes && !ID_EQ(m->from, v->id))
+			continue;
+		json_writer_object(w);
+		json_writer_put_uint(w, "id", m->id);
+		json_writer_put_str(w, "side", comes ? STR("new") : STR("old"));
+		json_writer_put_str(w, "other",
+		    api_changeover_version_name(&c->arena, rows, comes ? m->from : m->to));
+		json_writer_put_str(w, "state", m->state);
+		json_writer_put_str(w, "who", m->who);
+		api_put_text(w, "note", m->note);
+		api_put_time(w, "started_at", m->started_us);
+		api_put_time(w, "settled_at", m->settled_us);
+		json_writer_end(w);
+	}
+	json_writer_end(w);
+}
+
+static void
+put_version(struct api_call *c, const struct api_relay_rows *rows, const struct relay_past *past,
+    const struct store_relay_version_row *v)
+{
+	struct json_writer *w = &c->json;
+
 	json_writer_object(w);
 	json_writer_put_uint(w, "number", v->number);
 	json_writer_put_str(w, "host", v->host);
@@ -97,6 +175,8 @@ put_version(struct json_writer *w, const struct store_relay_version_row *v)
 	api_put_text(w, "provider", v->provider);
 	api_put_text(w, "allow_plaintext", v->allow_plaintext);
 	api_put_time(w, "created_at", v->created_us);
+	if (past != NULL)
+		put_past(c, rows, past, v);
 	json_writer_end(w);
 }
 
@@ -130,8 +210,8 @@ put_task(struct json_writer *w, const struct api_relay_task *task)
 
 /* What is set at the top is that of the current version, for those who do not care for versions. */
 static void
-put_relay(
-    struct api_call *c, const struct api_relay_rows *rows, const struct store_relay_row *relay)
+put_relay(struct api_call *c, const struct api_relay_rows *rows, const struct relay_past *past,
+    const struct store_relay_row *relay)
 {
 	struct json_writer *w = &c->json;
 	const struct store_relay_version_row *now = api_relay_version(rows, relay->version);
@@ -140,6 +220,7 @@ put_relay(
 	json_writer_put_str(w, "name", relay->name);
 	api_put_text(w, "note", relay->note);
 	json_writer_put_bool(w, "paused", str_eq(relay->state, STR("paused")));
+	json_writer_put_bool(w, "retired", str_eq(relay->state, STR("retired")));
 	api_put_text(w, "paused_why", relay->state_why);
 	json_writer_put_uint(w, "current", now != NULL ? now->number : 0);
 	if (now != NULL) {
@@ -154,7 +235,7 @@ put_relay(
 	json_writer_put_array(w, "versions");
 	for (uint32_t i = 0; i < rows->n_versions; i++)
 		if (ID_EQ(rows->versions[i].relay, relay->id))
-			put_version(w, &rows->versions[i]);
+			put_version(c, rows, past, &rows->versions[i]);
 	json_writer_end(w);
 	put_status(c, relay->version);
 	api_put_time(w, "created_at", relay->created_us);
@@ -167,14 +248,17 @@ api_relay_put(struct api_call *c, struct store_reader *r, struct fault *f)
 {
 	struct api_relay_rows rows = { 0 };
 	struct store_relay_row *relay = NULL;
+	struct relay_past past = { 0 };
 	enum rc rc = api_relay_rows_read(r, &c->arena, &rows, f);
 
 	if (rc == RC_OK)
 		rc = api_relay_find(&rows, c->name, &relay, f);
+	if (rc == RC_OK)
+		rc = read_past(c, r, relay->name, &past, f);
 	if (rc != RC_OK)
 		return rc;
 	ASSERT(relay != NULL);
-	put_relay(c, &rows, relay);
+	put_relay(c, &rows, &past, relay);
 	return RC_OK;
 }
 
@@ -188,7 +272,7 @@ put_all(struct api_call *c, struct store_reader *r, struct fault *f)
 		return rc;
 	api_list_begin(&c->json);
 	for (uint32_t i = 0; i < rows.n_relays; i++)
-		put_relay(c, &rows, &rows.relays[i]);
+		put_relay(c, &rows, NULL, &rows.relays[i]);
 	api_list_end(&c->json, false);
 	return RC_OK;
 }

@@ -1,4 +1,5 @@
 /* GET /status, /version and /healthz: one look at everything. */
+#include "api/changeover.h"
 #include "api/problems.h"
 
 #include <stdatomic.h>
@@ -140,6 +141,24 @@ put_relays(struct api_call *c)
 	json_writer_end(w);
 }
 
+/* Those under way; settled ones are history. */
+static enum rc
+put_changeovers(struct api_call *c, struct store_reader *r, struct fault *f)
+{
+	struct store_changeover_list q = { .only_open = true };
+	struct api_relay_rows rows = { 0 };
+	enum rc rc = store_config_changeover_list(r, &q, &c->arena, f);
+
+	if (rc == RC_OK && q.n != 0)
+		rc = api_relay_rows_read(r, &c->arena, &rows, f);
+	json_writer_put_array(&c->json, "changeovers");
+	for (uint32_t i = 0; rc == RC_OK && i < q.n; i++)
+		if (q.rows[i].settled_us == 0)
+			rc = api_changeover_put(c, r, &rows, &q.rows[i], 0, f);
+	json_writer_end(&c->json);
+	return rc;
+}
+
 static void
 put_problems(struct json_writer *w, const struct api_problems *p)
 {
@@ -173,6 +192,8 @@ put_status(struct api_call *c, struct store_reader *r, struct fault *f)
 	rc = put_totals(c, r, f);
 	api_put_lanes(c, &groups);
 	put_relays(c);
+	if (rc == RC_OK)
+		rc = put_changeovers(c, r, f);
 	json_writer_put_object(w, "disk");
 	json_writer_put_uint(w, "free_bytes", h.free_bytes);
 	json_writer_put_bool(w, "accepts", h.accepts);

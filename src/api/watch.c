@@ -18,6 +18,7 @@
 #include "api/alarm_post.h"
 #include "api/email.h"
 #include "api/problems.h"
+#include "api/relay_retire.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "crypto/random.h"
@@ -313,6 +314,8 @@ looked(struct api_call *c)
 
 	if (w != NULL && ++w->looks > 1)
 		compare(c);
+	else if (w != NULL)
+		api_relay_retire_tidy(c->api);
 	api_done(c);
 }
 

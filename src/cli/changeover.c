@@ -102,10 +102,9 @@ run_plan(struct cli *c)
 static int
 ask(struct cli *c, struct str body)
 {
-	struct cli_request r = { .method = "POST",
-		.path = STR("/changeovers/plan"),
-		.body = body,
-		.aside = true };
+	struct cli_request r = {
+		.method = "POST", .path = STR("/changeovers/plan"), .body = body, .aside = true
+	};
 	AUTO(json_free) struct json *plan = NULL;
 	int status = cli_call(c, &r, &plan);
 
@@ -184,8 +183,8 @@ run_watch(struct cli *c)
 	if (status != CLI_DONE)
 		return status;
 	/* "last" may be another one in a minute. */
-	return cli_changeover_watch(c,
-	    arena_strf(&c->arena, "%lld", (long long)cli_call_number(doc, "id")).p);
+	return cli_changeover_watch(
+	    c, arena_strf(&c->arena, "%lld", (long long)cli_call_number(doc, "id")).p);
 }
 
 static int
@@ -216,8 +215,7 @@ run_history(struct cli *c)
 		const struct json *r = json_item(data, i);
 		struct str state = cli_call_text(c, r, "state");
 		cli_table_cell(&t, CLI_BOLD, cli_call_text(c, r, "id"));
-		cli_table_cell(
-		    &t, CLI_PLAIN, cli_screen_ago(c, cli_call_text(c, r, "started_at")));
+		cli_table_cell(&t, CLI_PLAIN, cli_screen_ago(c, cli_call_text(c, r, "started_at")));
 		cli_table_cell(&t, CLI_PLAIN, cli_call_joined(c, r, "routes"));
 		cli_table_cellf(&t, CLI_PLAIN, "%.*s@%lld",
 		    STR_ARG(cli_call_text(c, r, "from.relay")),
@@ -256,9 +254,8 @@ command(struct cli *c, const char *tail, const char *done)
 	if (status != CLI_DONE || c->json)
 		return status;
 	cli_screen_wrapped(c,
-	    arena_strf(&c->arena, "Changeover %lld %s. %.*s",
-		(long long)cli_call_number(doc, "id"), done,
-		STR_ARG(cli_call_text(c, doc, "reason"))),
+	    arena_strf(&c->arena, "Changeover %lld %s. %.*s", (long long)cli_call_number(doc, "id"),
+		done, STR_ARG(cli_call_text(c, doc, "reason"))),
 	    0);
 	return CLI_DONE;
 }
@@ -296,14 +293,17 @@ run_revert(struct cli *c)
 	{ "to", "RELAY[@VERSION]", "where mail shall go; its newest version where none is named",  \
 		false },                                                                           \
 	    { "route", "ROUTE",                                                                    \
-		    "which route moves; otherwise the relay's routes, or the default one", false }, \
+		    "which route moves; otherwise the relay's routes, or the default one",         \
+		    false },                                                                       \
 	    { "schedule", "NAME|FILE",                                                             \
 		    "auto (by volume), small, normal, fast, or a file of steps", false },          \
-	    { "emergency", NULL,                                                                   \
-		    "the old relay is dead: after the checks, all mail at once", false },          \
+	    { "emergency", NULL, "the old relay is dead: after the checks, all mail at once",      \
+		    false },                                                                       \
 	    { "warm-up", NULL, "a little more each day, for a new address or domain", false },     \
 	    { "allow-weaker", "REASON", "why the new version may be less secure", false },         \
-	    { "note", "TEXT", "for people", false }
+	{                                                                                          \
+		"note", "TEXT", "for people", false                                                \
+	}
 
 /* clang-format off */
 static const struct cli_option plan_options[] = {
@@ -337,8 +337,8 @@ static const struct cli_option history_options[] = {
 
 static const struct cli_command commands[] = {
 	{ "plan", NULL, 0, 0, "say what would move, how long it takes, and what is missing",
-	    "Nothing is changed, and nobody is spoken to.",
-	    "posthouse changeover plan --to spare", plan_options, run_plan },
+	    "Nothing is changed, and nobody is spoken to.", "posthouse changeover plan --to spare",
+	    plan_options, run_plan },
 	{ "start", NULL, 0, 0, "move mail to another relay, or to a new version of one",
 	    "Settings are saved, the new version is checked, tried on a few messages, then on more, and "
 	    "taken back by itself when it fails.",

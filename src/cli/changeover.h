@@ -14,12 +14,12 @@ struct str cli_changeover_version(struct cli *c, const struct json *doc, const c
 struct cli_changeover_rates {
 	double sent[2]; /* old, new */
 };
-void cli_changeover_show(struct cli *c, const struct json *doc,
-    const struct cli_changeover_rates *rates, size_t events);
+void cli_changeover_show(
+    struct cli *c, const struct json *doc, const struct cli_changeover_rates *rates, size_t events);
 /* What a plan says. */
 void cli_changeover_show_plan(struct cli *c, const struct json *doc);
-/* One line of history: when, state, sentence. */
-void cli_changeover_show_event(struct cli *c, const struct json *event);
+/* One line of history: when, state, sentence; on a terminal as wide as that with `cut`. */
+void cli_changeover_show_event(struct cli *c, const struct json *event, bool cut);
 
 /* ---- changeover_watch.c ---- */
 

@@ -6,7 +6,7 @@
 #include "cli/words.h"
 
 #define BAR_WIDTH 30
-#define LABEL	  "%-10s"
+#define LABEL     "%-10s"
 
 enum cli_style
 cli_changeover_state_style(struct str state)
@@ -52,7 +52,10 @@ span(struct cli *c, double seconds)
 	struct buf b;
 
 	buf_init(&b, 64);
-	cli_words_span(&b, (int64_t)(seconds * 1e6) / SECONDS(1) * SECONDS(1));
+	if (seconds < 1)
+		buf_add(&b, STR("0 s"));
+	else
+		cli_words_span(&b, (int64_t)seconds * SECONDS(1));
 	struct str out = arena_str(&c->arena, buf_str(&b));
 	buf_done(&b);
 	return out;
@@ -119,7 +122,10 @@ show_states(struct cli *c, const struct json *doc)
 			aside = passed = false;
 		if (here && c->colour)
 			buf_add(&c->out, STR("\033[7m"));
-		cli_screen_add(c, here ? CLI_BOLD : passed && !aside ? CLI_PLAIN : CLI_DIM,
+		cli_screen_add(c,
+		    here               ? CLI_BOLD
+		    : passed && !aside ? CLI_PLAIN
+				       : CLI_DIM,
 		    here && !c->colour ? arena_strf(&c->arena, "[%.*s]", STR_ARG(word)) : word);
 	}
 	if (aside || str_eq(state, STR("held"))) {
@@ -168,7 +174,8 @@ show_progress(struct cli *c, const struct json *doc)
 	cli_screen_print(c, "  " LABEL, "Step");
 	add_bar(c, part);
 	if (needed > 0)
-		cli_screen_print(c, "  %.0f of %.0f clean", clean < needed ? clean : needed, needed);
+		cli_screen_print(
+		    c, "  %.0f of %.0f clean", clean < needed ? clean : needed, needed);
 	if (wanted > 0)
 		cli_screen_print(c, ", %.*s of %.*s",
 		    STR_ARG(span(c, green < wanted ? green : wanted)), STR_ARG(span(c, wanted)));
@@ -192,8 +199,7 @@ add_side(struct cli *c, struct cli_table *t, const struct json *doc, const char 
 
 	cli_table_cellf(t, CLI_PLAIN, "%s  %.*s@%lld", name,
 	    STR_ARG(cli_call_text(c, json_at(doc, name[0] == 'o' ? "from" : "to"), "relay")),
-	    (long long)cli_call_number(
-		json_at(doc, name[0] == 'o' ? "from" : "to"), "version"));
+	    (long long)cli_call_number(json_at(doc, name[0] == 'o' ? "from" : "to"), "version"));
 	cli_screen_count(c, t, CLI_PLAIN, n, "sent");
 	if (rate >= 0)
 		cli_table_cellf(t, rate > 0 ? CLI_PLAIN : CLI_DIM, "%.1f", rate);
@@ -271,7 +277,7 @@ add_wrapped(struct cli *c, const char *label, enum cli_style style, struct str t
 }
 
 void
-cli_changeover_show_event(struct cli *c, const struct json *e)
+cli_changeover_show_event(struct cli *c, const struct json *e, bool cut)
 {
 	struct str at = cli_call_text(c, e, "at"), state = cli_call_text(c, e, "state");
 	int64_t us = c->now_us;
@@ -285,7 +291,7 @@ cli_changeover_show_event(struct cli *c, const struct json *e)
 	size_t used = cli_text_width(buf_str(&b));
 	struct str text = cli_call_text(c, e, "text");
 	buf_clear(&b);
-	if (c->width > used + 20)
+	if (cut && c->width > used + 20)
 		cli_text_add_cut(&b, cli_text_clean(&c->arena, text), c->width - used - 2);
 	else
 		buf_add(&b, cli_text_clean(&c->arena, text));
@@ -305,7 +311,7 @@ show_events(struct cli *c, const struct json *doc, size_t most)
 	cli_screen_print(c, "\n");
 	for (size_t i = n > most ? n - most : 0; i < n; i++) {
 		cli_screen_print(c, "  ");
-		cli_changeover_show_event(c, json_item(events, i));
+		cli_changeover_show_event(c, json_item(events, i), true);
 	}
 }
 
@@ -318,19 +324,21 @@ show_what_to_do(struct cli *c, const struct json *doc)
 	if (str_eq(state, STR("held")))
 		add_wrapped(c, "To do", CLI_WARN,
 		    arena_strf(&c->arena,
-			"posthouse changeover resume %lld goes on, posthouse changeover revert %lld goes back", id,
-			id));
+			"posthouse changeover resume %lld goes on, posthouse changeover revert %lld goes back",
+			id, id));
 	else if (cli_call_flag(doc, "open"))
 		add_wrapped(c, "", CLI_DIM,
 		    arena_strf(&c->arena,
-			"posthouse changeover hold, confirm or revert %lld: your word counts at any time", id));
+			"posthouse changeover hold, confirm or revert %lld: your word counts at any time",
+			id));
 }
 
 void
-cli_changeover_show(struct cli *c, const struct json *doc, const struct cli_changeover_rates *rates,
-    size_t events)
+cli_changeover_show(
+    struct cli *c, const struct json *doc, const struct cli_changeover_rates *rates, size_t events)
 {
-	struct str state = cli_call_text(c, doc, "state"), waits = cli_call_text(c, doc, "waits_for");
+	struct str state = cli_call_text(c, doc, "state"),
+		   waits = cli_call_text(c, doc, "waits_for");
 	struct str since = cli_screen_ago(c, cli_call_text(c, doc, "since"));
 
 	show_head(c, doc);
@@ -339,8 +347,8 @@ cli_changeover_show(struct cli *c, const struct json *doc, const struct cli_chan
 		show_progress(c, doc);
 		show_share(c, doc);
 	}
-	add_wrapped(c, "Because", cli_changeover_state_style(state),
-	    cli_call_text(c, doc, "reason"));
+	add_wrapped(
+	    c, "Because", cli_changeover_state_style(state), cli_call_text(c, doc, "reason"));
 	add_wrapped(c, "Waits for", CLI_PLAIN, waits);
 	if (since.n != 0)
 		cli_screen_print(c, "  " LABEL "%.*s\n", "Since", STR_ARG(since));
@@ -377,8 +385,8 @@ show_steps(struct cli *c, const struct json *s)
 		cli_table_cellf(&t, CLI_PLAIN, "%zu", i + 1);
 		cli_table_cell(&t, CLI_PLAIN, percent(c, number_at(step, "share")));
 		cli_table_cellf(&t, CLI_PLAIN, "%.0f", number_at(step, "clean"));
-		cli_table_cell(&t, least > 0 ? CLI_PLAIN : CLI_DIM,
-		    least > 0 ? span(c, least) : STR("-"));
+		cli_table_cell(
+		    &t, least > 0 ? CLI_PLAIN : CLI_DIM, least > 0 ? span(c, least) : STR("-"));
 		if (json_at(step, "takes_s") != NULL)
 			cli_table_cell(&t, CLI_PLAIN, span(c, number_at(step, "takes_s")));
 		else
@@ -409,7 +417,8 @@ show_when(struct cli *c, const struct json *s)
 		buf_add(&b, STR("all mail goes the new way by about "));
 		cli_words_clock(&b, us, c->now_us);
 	} else {
-		buf_add(&b, STR("it goes on as mail comes; there is too little of it to name a time"));
+		buf_add(
+		    &b, STR("it goes on as mail comes; there is too little of it to name a time"));
 	}
 	if (cli_words_parse_time(end, &us)) {
 		buf_add(&b, STR(", confirmed by about "));

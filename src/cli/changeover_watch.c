@@ -10,10 +10,10 @@
 #include "codec/json_writer.h"
 
 #define EVERY_SCREEN_US 1000000u
-#define EVERY_LINE_US	200000u
-#define SILENCE_MAX	SECONDS(60) /* of a service that is being restarted */
-#define SCREEN_EVENTS	6
-#define TEXT_MAX	512
+#define EVERY_LINE_US   200000u
+#define SILENCE_MAX     SECONDS(60) /* of a service that is being restarted */
+#define SCREEN_EVENTS   6
+#define TEXT_MAX        512
 
 static volatile sig_atomic_t interrupted;
 
@@ -62,10 +62,9 @@ measure(struct look *l, const struct json *doc)
 		(uint64_t)cli_call_number(doc, "counts.new.sent") };
 
 	for (int i = 0; i < 2 && l->at_us != 0 && now > l->at_us; i++)
-		l->rates.sent[i] = sent[i] >= l->sent[i]
-				       ? (double)(sent[i] - l->sent[i]) * 1e6 /
-					     (double)(now - l->at_us)
-				       : 0;
+		l->rates.sent[i] = sent[i] >= l->sent[i] ? (double)(sent[i] - l->sent[i]) * 1e6 /
+							       (double)(now - l->at_us)
+							 : 0;
 	memcpy(l->sent, sent, sizeof(sent));
 	l->at_us = now;
 }
@@ -98,8 +97,7 @@ look(struct cli *c, struct look *l, const char *id, struct json **out)
 {
 	struct cli_request r = { .path = cli_call_path(c, "/changeovers/", id, ""),
 		.aside = true,
-		.quiet = l->heard_us != 0 &&
-			 clock_monotonic_us() - l->heard_us < SILENCE_MAX };
+		.quiet = l->heard_us != 0 && clock_monotonic_us() - l->heard_us < SILENCE_MAX };
 	int status = cli_call(c, &r, out);
 
 	if (status == CLI_NO_SERVICE && r.quiet)
@@ -126,7 +124,7 @@ tell_events(struct cli *c, struct look *l, const struct json *doc)
 		if (id <= l->event)
 			continue;
 		l->event = id;
-		cli_changeover_show_event(c, e);
+		cli_changeover_show_event(c, e, false);
 	}
 }
 

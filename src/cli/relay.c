@@ -64,6 +64,8 @@ run_list(struct cli *c)
 		struct str state = cli_call_text(c, r, "status.state");
 		if (cli_call_flag(r, "paused"))
 			state = STR("paused");
+		if (cli_call_flag(r, "retired"))
+			state = STR("retired");
 		cli_table_cellf(&t, CLI_BOLD, "%.*s@%lld", STR_ARG(cli_call_text(c, r, "name")),
 		    (long long)cli_call_number(r, "current"));
 		cli_table_cellf(&t, CLI_PLAIN, "%.*s:%lld", STR_ARG(cli_call_text(c, v, "host")),
@@ -141,6 +143,34 @@ show_version(struct cli *c, const struct json *v, bool current)
 	cli_screen_table(c, &t);
 }
 
+/* "In use since changeover 2 from main@1, 3 days ago, by ...: note" */
+static void
+show_past(struct cli *c, const struct json *v)
+{
+	const struct json *moves = json_at(v, "changeovers");
+	struct str who = cli_call_text(c, v, "created_by"), why = cli_call_text(c, v, "why");
+
+	if (who.n != 0)
+		cli_screen_wrapped(c,
+		    arena_strf(&c->arena, "Made by %.*s%s%.*s", STR_ARG(who),
+			why.n != 0 ? ": " : "", STR_ARG(why)),
+		    2);
+	for (size_t i = 0; i < json_count(moves); i++) {
+		const struct json *m = json_item(moves, i);
+		struct str note = cli_call_text(c, m, "note");
+		cli_screen_wrapped(c,
+		    arena_strf(&c->arena, "Changeover %lld %s %.*s, %.*s, %.*s, by %.*s%s%.*s",
+			(long long)cli_call_number(m, "id"),
+			str_eq(cli_call_text(c, m, "side"), STR("new")) ? "from" : "to",
+			STR_ARG(cli_call_text(c, m, "other")),
+			STR_ARG(cli_call_text(c, m, "state")),
+			STR_ARG(cli_screen_ago(c, cli_call_text(c, m, "started_at"))),
+			STR_ARG(cli_call_text(c, m, "who")), note.n != 0 ? ": " : "",
+			STR_ARG(note)),
+		    2);
+	}
+}
+
 static int
 run_show(struct cli *c)
 {
@@ -156,6 +186,8 @@ run_show(struct cli *c)
 		   remedy = cli_call_text(c, doc, "status.remedy");
 	if (cli_call_flag(doc, "paused"))
 		state = STR("paused");
+	if (cli_call_flag(doc, "retired"))
+		state = STR("retired");
 	cli_screen_add(c, CLI_BOLD,
 	    arena_strf(&c->arena, "Relay %.*s", STR_ARG(cli_call_text(c, doc, "name"))));
 	cli_screen_print(c, ", ");
@@ -170,6 +202,7 @@ run_show(struct cli *c)
 	for (size_t i = json_count(versions); i-- > 0;) {
 		const struct json *v = json_item(versions, i);
 		show_version(c, v, cli_call_number(v, "number") == cli_call_number(doc, "current"));
+		show_past(c, v);
 	}
 	return CLI_DONE;
 }
@@ -208,6 +241,19 @@ run_resume(struct cli *c)
 }
 
 static int
+run_retire(struct cli *c)
+{
+	const char *name = c->args.words[0];
+	bool verify = cli_option_is_given(&c->args, "verify-revoked");
+
+	return cli_call_change(c, "POST", cli_call_path(c, "/relays/", name, "/retire"),
+	    verify ? STR("{\"verify_revoked\":true}") : STR("{}"),
+	    verify ? "The server no longer takes the old login of %s, and its secret is wiped here."
+		   : "%s is retired: its secret is wiped here. Revoke it at the provider too.",
+	    name);
+}
+
+static int
 run_remove(struct cli *c)
 {
 	const char *name = c->args.words[0];
@@ -218,6 +264,11 @@ run_remove(struct cli *c)
 
 static const struct cli_option pause_options[] = {
 	{ "why", "TEXT", "what is shown as the reason", false },
+	{ NULL, NULL, NULL, false },
+};
+
+static const struct cli_option retire_options[] = {
+	{ "verify-revoked", NULL, "only if the server refuses the old login", false },
 	{ NULL, NULL, NULL, false },
 };
 
@@ -244,6 +295,10 @@ static const struct cli_command commands[] = {
 	    "posthouse relay pause main --why \"moving house\"", pause_options, run_pause },
 	{ "resume", "NAME", 1, 1, "send through a paused relay again", NULL,
 	    "posthouse relay resume main", NULL, run_resume },
+	{ "retire", "NAME[@VERSION]", 1, 1, "wipe the secret of a relay that is no longer used",
+	    "Its history stays. With --verify-revoked the old login is tried once, and the secret is kept "
+	    "unless the server refuses it.",
+	    "posthouse relay retire old --verify-revoked", retire_options, run_retire },
 	{ "remove", "NAME", 1, 1, "forget a relay that no route names", NULL,
 	    "posthouse relay remove old", NULL, run_remove },
 };

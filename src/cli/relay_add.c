@@ -154,7 +154,7 @@ say_added(struct cli *c, const struct json *doc, const char *name)
 		? STR("Mail goes through it from now on; how it fares: posthouse status")
 		: arena_strf(&c->arena,
 		      "No mail goes through it yet: posthouse route add --relay %s sends some, posthouse "
-		      "route edit default --relay %s all of it.",
+		      "changeover start --to %s moves all of it, in steps and with a way back.",
 		      name, name),
 	    0);
 }

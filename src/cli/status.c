@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "cli/changeover.h"
 #include "cli/private.h"
 #include "cli/text.h"
 #include "cli/words.h"
@@ -213,6 +214,33 @@ show_relays(struct cli *c, const struct json *doc, size_t lines)
 		cli_screen_print(c, "and %zu more: posthouse relay list\n", n - shown);
 }
 
+/* "Moving   main@1 → main@2: canary 2/4, 5 % of messages; new 40 sent, 0 faults" */
+static void
+show_changeovers(struct cli *c, const struct json *doc)
+{
+	const struct json *moves = json_at(doc, "changeovers");
+
+	for (size_t i = 0; i < json_count(moves); i++) {
+		const struct json *m = json_item(moves, i);
+		struct str state = cli_call_text(c, m, "state");
+		double share = json_at(m, "share") != NULL ? json_number(json_at(m, "share")) : 0;
+		cli_screen_print(c, LABEL, i == 0 ? "Moving" : "");
+		cli_screen_add(c, CLI_PLAIN,
+		    arena_strf(&c->arena,
+			"%.*s@%lld → %.*s@%lld: ", STR_ARG(cli_call_text(c, m, "from.relay")),
+			(long long)cli_call_number(m, "from.version"),
+			STR_ARG(cli_call_text(c, m, "to.relay")),
+			(long long)cli_call_number(m, "to.version")));
+		cli_screen_add(c, cli_changeover_state_style(state), state);
+		if (str_eq(state, STR("canary")))
+			cli_screen_print(c, " %lld/%lld", (long long)cli_call_number(m, "step"),
+			    (long long)cli_call_number(m, "steps"));
+		cli_screen_print(c, ", %.4g %% of messages; ", share);
+		add_count(c, m, "counts.new.sent", " sent, ");
+		add_count(c, m, "counts.new.relay_faults", " faults\n");
+	}
+}
+
 static void
 show_problem(struct cli *c, const struct json *p)
 {
@@ -270,6 +298,7 @@ show(struct cli *c, const struct json *doc)
 	show_in(c, doc);
 	show_waits(c, doc);
 	show_out(c, doc);
+	show_changeovers(c, doc);
 	size_t before = buf_len(&c->out);
 	show_problems(c, doc);
 	struct str problems = arena_str(&c->arena, str_skip(buf_str(&c->out), before));

@@ -119,10 +119,8 @@ void books_publish(
     struct daemon *d, void (*done)(void *arg, enum rc rc, const struct fault *f), void *arg);
 
 /* changeovers.c: for struct deliver_opts, with the daemon as arg. Dispatcher's thread. */
-void changeovers_on_want(
-    void *arg, uint64_t changeover, enum relay_want want, uint64_t since);
-void changeovers_on_news(
-    void *arg, uint64_t changeover, const struct relay_changeover_news *news);
+void changeovers_on_want(void *arg, uint64_t changeover, enum relay_want want, uint64_t since);
+void changeovers_on_news(void *arg, uint64_t changeover, const struct relay_changeover_news *news);
 
 /* web.c */
 /* Makes the API and opens its doors; after store_start. */
