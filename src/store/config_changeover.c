@@ -213,7 +213,7 @@ store_config_changeover_event_list(struct store_reader *r, uint64_t changeover, 
 	uint32_t n = 0;
 	struct store_changeover_event *rows = NULL;
 	sqlite3_stmt *st = store_db_stmt(r->db,
-	    "SELECT changeover, at_us, kind, state, step, text FROM (SELECT * FROM changeover_event"
+	    "SELECT changeover, at_us, kind, state, step, text, id FROM (SELECT * FROM changeover_event"
 	    " WHERE changeover = ?1 ORDER BY id DESC LIMIT ?2) ORDER BY id");
 
 	store_db_id(st, 1, changeover);
@@ -227,6 +227,7 @@ store_config_changeover_event_list(struct store_reader *r, uint64_t changeover, 
 			.state = store_db_col_text(st, 3, a),
 			.step = (uint32_t)store_db_col_int(st, 4),
 			.text = store_db_col_text(st, 5, a),
+			.id = store_db_col_id(st, 6),
 		};
 	}
 	*out = rows;

@@ -51,6 +51,7 @@ enum rc store_config_changeover_list(
     struct store_reader *r, struct store_changeover_list *q, struct arena *a, struct fault *fault);
 
 struct store_changeover_event {
+	uint64_t id; /* given out by the insert */
 	uint64_t changeover;
 	int64_t at_us;
 	struct str kind;
