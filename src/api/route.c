@@ -206,9 +206,10 @@ make_name(struct arena *a, const struct api_relay_rows *rows, const struct store
 
 /* ---- judging ---- */
 
-/* Builds the book that would be in force and asks whether waiting mail would go another way. */
+/* Builds the book that would be in force and asks whether waiting mail would go another way.
+ * `route` is the one that is changed; NULL: it is new. */
 static enum rc
-judge(struct api_call *c, struct store_tx *tx, struct fault *f)
+judge(struct api_call *c, struct store_tx *tx, const struct store_route_row *route, struct fault *f)
 {
 	struct route_task *t = c->data;
 	AUTO(relay_book_unref) struct relay_book *book = NULL;
@@ -224,12 +225,13 @@ judge(struct api_call *c, struct store_tx *tx, struct fault *f)
 		return fault_set(f, RC_DENIED,
 		    "mail that waits would be left without a route; let it go out first, or hold it with 'posthouse queue hold all'");
 	/* A route that is only about to be added cannot change over. */
-	if (c->name.n == 0)
+	if (route == NULL)
 		return fault_set(f, RC_DENIED,
 		    "this would move mail that waits or is being sent to relay '%.*s'; let it go out first, or set it aside: 'posthouse queue hold all', this again, 'posthouse queue release all'",
 		    STR_ARG(relay->name));
-	c->hint = arena_strf(&c->arena, "posthouse changeover start --to %.*s --route %.*s",
-	    STR_ARG(relay->name), STR_ARG(str_sub(c->name, 0, 64)));
+	c->hint = arena_strf(&c->arena, "posthouse changeover start --to %.*s%s%.*s",
+	    STR_ARG(relay->name), route->is_default ? "" : " --route ",
+	    STR_ARG(route->is_default ? STR("") : route->name));
 	return fault_set(f, RC_DENIED,
 	    "this would move mail that waits or is being sent to relay '%.*s'; a changeover does that in steps, with a way back",
 	    STR_ARG(relay->name));
@@ -277,7 +279,7 @@ add(struct api_call *c, struct store_tx *tx, struct fault *f)
 	if (rc == RC_OK)
 		rc = store_config_route_put(tx, &route, f);
 	if (rc == RC_OK)
-		rc = judge(c, tx, f);
+		rc = judge(c, tx, NULL, f);
 	c->name = route.name;
 	return rc == RC_OK ? api_audit(c, tx, "route.add", route.name, route.note, f) : rc;
 }
@@ -302,7 +304,7 @@ edit(struct api_call *c, struct store_tx *tx, struct fault *f)
 		rc = t->is_removal ? store_config_route_remove(tx, route->id, f)
 				   : store_config_route_put(tx, route, f);
 	if (rc == RC_OK)
-		rc = judge(c, tx, f);
+		rc = judge(c, tx, route, f);
 	if (rc != RC_OK)
 		return rc;
 	c->name = route->name;

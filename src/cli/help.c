@@ -117,15 +117,28 @@ cli_help_find(const char *name)
 }
 
 /* "list | show | add" */
-static struct str
-verbs_of(struct cli *c, const struct cli_noun *noun)
-{
-	struct str out = STR("");
+#define VERBS_WIDTH 62
 
-	for (size_t i = 0; i < noun->n_commands && noun->commands[i].verb != NULL; i++)
-		out = arena_strf(&c->arena, "%.*s%s%s", STR_ARG(out), i != 0 ? " | " : "",
-		    noun->commands[i].verb);
-	return out;
+/* "list | show | add", in as many rows as they need. */
+static void
+add_verbs(struct cli *c, struct cli_table *t, const struct cli_noun *noun)
+{
+	struct str line = STR("");
+
+	for (size_t i = 0; i < noun->n_commands && noun->commands[i].verb != NULL; i++) {
+		const char *verb = noun->commands[i].verb;
+		if (line.n + strlen(verb) + 3 > VERBS_WIDTH) {
+			cli_table_cell(t, CLI_PLAIN, STR(""));
+			cli_table_cell(t, CLI_DIM, arena_strf(&c->arena, "%.*s |", STR_ARG(line)));
+			line = STR("");
+		}
+		line = arena_strf(
+		    &c->arena, "%.*s%s%s", STR_ARG(line), line.n != 0 ? " | " : "", verb);
+	}
+	if (line.n != 0) {
+		cli_table_cell(t, CLI_PLAIN, STR(""));
+		cli_table_cell(t, CLI_DIM, line);
+	}
 }
 
 void
@@ -142,10 +155,7 @@ cli_help_all(struct cli *c)
 		const struct cli_noun *noun = cli_help_nouns[i];
 		cli_table_cell(&t, CLI_BOLD, str_from(noun->name));
 		cli_table_cell(&t, CLI_PLAIN, str_from(noun->help));
-		if (noun->commands[0].verb != NULL) {
-			cli_table_cell(&t, CLI_PLAIN, STR(""));
-			cli_table_cell(&t, CLI_DIM, verbs_of(c, noun));
-		}
+		add_verbs(c, &t, noun);
 	}
 	cli_screen_table(c, &t);
 	cli_screen_print(c,

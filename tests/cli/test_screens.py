@@ -110,7 +110,7 @@ def test_a_hint_is_part_of_the_sentence(fake):
                                        "hint": "posthouse changeover start --to b"})})
     r = run("route", "edit", "1", "--relay", "b", data=f.data)
     assert r.status == 4
-    assert r.err == "posthouse: it would move waiting mail\n"
+    assert r.err == "posthouse: it would move waiting mail: posthouse changeover start --to b\n"
 
 
 def test_an_answer_that_is_no_json_is_not_trusted(fake):

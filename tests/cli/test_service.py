@@ -197,7 +197,7 @@ def test_moving_waiting_mail_by_a_route_is_refused_with_the_command_that_does_it
     posthouse(service, "relay", "pause", "main")
     send(service)
     err = posthouse(service, "route", "edit", "1", "--relay", "other", status=4)
-    assert "posthouse queue hold all" in err
+    assert "posthouse changeover start --to other" in err
 
 
 def test_credentials_open_the_door_until_they_are_paused(service):
