@@ -1,8 +1,8 @@
 /* Finding the rule that decides.
  *
- * Three passes over the table, in its order: rules of the relay's provider; rules of other
- * providers by their words alone, since behind a smarthost the words of the next server but one
- * come through; rules of everybody. The last rule of the table matches everything.
+ * Three passes over the table, in its order: rules of the relay's provider and of its family; rules
+ * of other providers by their words alone, since behind a smarthost the words of the next server
+ * but one come through; rules of everybody. The last rule of the table matches everything.
  *
  * A reply's text is compared in lower case with runs of blanks as one, because providers break
  * lines anywhere.
@@ -112,11 +112,11 @@ relay_rule_matches(
 
 /* Which pass a rule belongs to for this provider; 0 for none. */
 static int
-pass_of(const struct relay_rule *rule, const char *provider)
+pass_of(const struct relay_rule *rule, const struct relay_provider *provider)
 {
 	if (rule->provider[0] == '\0')
 		return 3;
-	if (provider != NULL && strcmp(rule->provider, provider) == 0)
+	if (relay_provider_speaks(provider, rule->provider))
 		return 1;
 	return rule->own ? 0 : 2;
 }
@@ -125,7 +125,6 @@ const struct relay_rule *
 relay_rule_find(const struct relay_facts *facts)
 {
 	const struct relay_provider *provider = relay_provider_named(facts->provider);
-	const char *name = provider != NULL ? provider->name : NULL;
 	struct folded folded;
 
 	ASSERT(facts->code >= 400 && facts->code <= 599);
@@ -133,7 +132,7 @@ relay_rule_find(const struct relay_facts *facts)
 	for (int pass = 1; pass <= 3; pass++) {
 		for (size_t i = 0; i < relay_rule_count; i++) {
 			const struct relay_rule *rule = &relay_rules[i];
-			if (pass_of(rule, name) == pass &&
+			if (pass_of(rule, provider) == pass &&
 			    matches(rule, facts, str_make(folded.room, folded.n),
 				pass == 2 ? RULE_WORDS : RULE_WHOLE))
 				return rule;
