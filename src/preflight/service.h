@@ -2,9 +2,7 @@
  *
  * The service lives on the background loop. A request names a relay version by a book; what is in
  * use (senders, sizes, rates, capabilities) is read from the store, the secret is opened for the
- * length of the run, and the report of a FULL run is kept in the store for `relay show` and for the
- * changeover. Versions are checked side by side, but each by one run at a time: a second request
- * for it waits.
+ * length of the run. Runs go on side by side.
  *
  * Each request is answered exactly once, by being posted to its reply mailbox. */
 #pragma once
@@ -19,7 +17,7 @@
 #include "loop/mailbox.h"
 #include "mail/ids.h"
 #include "net/addr.h"
-#include "preflight/finding.h"
+#include "preflight/preflight.h"
 
 struct dialer;
 struct loop;
@@ -29,12 +27,6 @@ struct relay_book;
 struct resolver;
 struct seal_key;
 struct store;
-
-enum preflight_kind {
-	PREFLIGHT_FULL,    /* everything; up to a minute or two */
-	PREFLIGHT_CONTROL, /* is it alive: name, connection, TLS, login; seconds. Never kept */
-	PREFLIGHT_LOOK,    /* how far the run of this version is; answered at once */
-};
 
 struct preflight_request {
 	struct mailbox_request base; /* first; base.reply and base.arg are the asker's */
@@ -52,11 +44,10 @@ struct preflight_request {
 	struct arena arena;
 
 	/* Answered. With rc RC_OK the run came to its end, good or bad; RC_NOT_FOUND: the book does
-	 * not have the version (LOOK: no run is under way); RC_LIMIT: too much is asked at once;
-	 * RC_CANCELLED: the program ends. */
+	 * not have the version; RC_LIMIT: too much is asked at once; RC_CANCELLED: the program
+	 * ends. */
 	enum rc rc;
 	struct fault fault;
-	bool is_over;                /* LOOK: false while the run goes on */
 	bool passed;                 /* nothing failed */
 	bool hold;                   /* all that failed is a limit below the present demand */
 	bool weaker;                 /* it is weaker, allowed or not */
@@ -70,9 +61,6 @@ struct preflight_request {
 struct preflight_request *preflight_request_new(void);
 /* Takes NULL, nulls the pointer. Serves with AUTO. */
 void preflight_request_free(struct preflight_request **r);
-
-/* How long the report of a FULL run speaks for its version. */
-#define PREFLIGHT_VALID_US HOURS(24)
 
 struct preflight_service_opts {
 	struct loop *loop; /* these three are the background thread's */
