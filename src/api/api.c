@@ -65,9 +65,11 @@ api_new(const struct api_opts *opts)
 	a->from_pool = mailbox_new();
 	a->from_writer = mailbox_new();
 	a->from_dispatcher = mailbox_new();
+	a->from_services = mailbox_new();
 	mailbox_attach(a->from_pool, opts->loop, api_on_pool, a);
 	mailbox_attach(a->from_writer, opts->loop, api_on_writer, a);
 	mailbox_attach(a->from_dispatcher, opts->loop, api_on_dispatcher, a);
+	mailbox_attach(a->from_services, opts->loop, api_on_services, a);
 	loop_timer_init(&a->sampler, on_sample, a);
 	on_sample(a);
 	a->alarms = api_watch_new(a);
@@ -102,6 +104,7 @@ api_stop(struct api *a)
 	api_watch_free(&a->alarms);
 	api_on_pool(a, mailbox_take(a->from_pool));
 	api_on_dispatcher(a, mailbox_take(a->from_dispatcher));
+	api_on_services(a, mailbox_take(a->from_services));
 	while (a->n_readers > 0)
 		store_reader_free(&a->readers[--a->n_readers]);
 }
@@ -123,6 +126,7 @@ api_free(struct api **ap)
 	mailbox_free(&a->from_pool);
 	mailbox_free(&a->from_writer);
 	mailbox_free(&a->from_dispatcher);
+	mailbox_free(&a->from_services);
 	arena_done(&a->arena);
 	a->magic = 0;
 	free(a);

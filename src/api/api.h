@@ -43,6 +43,7 @@ struct api_opts {
 	struct deliver *deliver;
 	struct pool *pool;
 	struct submit *submit; /* a door on the main thread's loop */
+	struct mailbox *preflight; /* of the preflight service (preflight/service.h) */
 	const struct seal_key *seal;
 	struct str admin_key;                 /* copied */
 	struct str hostname;                  /* copied */

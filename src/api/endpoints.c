@@ -15,6 +15,7 @@ static const struct api_endpoint endpoints[] = {
 	{ HTTP_PATCH,  "/relays/{}",              api_relay_edit,        API_JSON,          false },
 	{ HTTP_DELETE, "/relays/{}",              api_relay_remove,      API_NO_BODY,       false },
 	{ HTTP_POST,   "/relays/{}/secret",       api_relay_secret,      API_JSON,          false },
+	{ HTTP_POST,   "/relays/{}/check",        api_relay_check,       API_JSON_OPTIONAL, false },
 	{ HTTP_POST,   "/relays/{}/pause",        api_relay_pause,       API_JSON_OPTIONAL, false },
 	{ HTTP_POST,   "/relays/{}/resume",       api_relay_resume,      API_JSON_OPTIONAL, false },
 	{ HTTP_POST,   "/relays/{}/retire",       api_relay_retire,      API_JSON_OPTIONAL, false },

@@ -17,6 +17,7 @@ struct api_check {
 	bool hold;                   /* what failed is only a limit below the present demand */
 	enum preflight_stage failed; /* unless passed */
 	struct str summary;          /* one sentence, also where it could not be looked at */
+	struct str report;           /* JSON, an object; empty where it was not looked at */
 };
 
 /* `then` runs when `k` is answered; a run in full takes up to two minutes. */

@@ -58,6 +58,7 @@ struct api {
 	struct mailbox *from_pool;
 	struct mailbox *from_writer;
 	struct mailbox *from_dispatcher;
+	struct mailbox *from_services;
 	struct store_reader *readers[API_READERS_KEPT]; /* idle ones */
 	size_t n_readers;
 	struct api_sample samples[API_RATE_SAMPLES]; /* a ring */
@@ -131,6 +132,8 @@ void api_fail_with(struct api_call *c, const struct fault *f);
 void api_on_pool(void *arg, struct mailbox_item *item);
 void api_on_writer(void *arg, struct mailbox_item *item);
 void api_on_dispatcher(void *arg, struct mailbox_item *item);
+/* Answers of services; preflight_ask.c. */
+void api_on_services(void *arg, struct mailbox_item *item);
 void api_call_free(struct api_call *c);
 /* One entry of the audit, in the transaction of the change. `why` and `target` may be empty. */
 enum rc api_audit(struct api_call *c, struct store_tx *tx, const char *what, struct str target,
@@ -153,6 +156,7 @@ enum rc api_endpoint_find(enum http_method method, struct str path, const struct
 api_handler api_version, api_healthz, api_metrics, api_status;
 api_handler api_relay_list, api_relay_add, api_relay_show, api_relay_edit, api_relay_secret,
     api_relay_pause, api_relay_resume, api_relay_remove, api_relay_retire;
+api_handler api_relay_check;
 api_handler api_route_list, api_route_add, api_route_edit, api_route_remove, api_route_test;
 api_handler api_changeover_list, api_changeover_start, api_changeover_plan, api_changeover_show,
     api_changeover_events, api_changeover_hold, api_changeover_resume, api_changeover_confirm,

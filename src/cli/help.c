@@ -93,6 +93,7 @@ const struct cli_noun *const cli_help_nouns[] = {
 	&cli_message_noun,
 	&cli_queue_noun,
 	&cli_relay_noun,
+	&cli_check_noun,
 	&cli_route_noun,
 	&cli_changeover_noun,
 	&cli_credential_noun,

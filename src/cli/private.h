@@ -128,7 +128,7 @@ const struct cli_noun *cli_help_find(const char *name);
 
 extern const struct cli_noun cli_status_noun, cli_send_noun, cli_message_noun, cli_queue_noun,
     cli_relay_noun, cli_route_noun, cli_changeover_noun, cli_credential_noun, cli_account_noun,
-    cli_stats_noun, cli_alarm_noun;
+    cli_stats_noun, cli_alarm_noun, cli_check_noun;
 
 /* How the state of a message or recipient looks, and reads. */
 enum cli_style cli_message_state_style(struct str state);
@@ -140,6 +140,8 @@ struct str cli_message_subject(struct cli *c, const struct json *m);
 /* "3 recipients held." for the answer to a change of the queue. */
 int cli_queue_say_done(struct cli *c, const struct json *doc, const char *verb);
 enum cli_style cli_relay_state_style(struct str state);
+/* Findings of a preflight as the service reports them, and what they come to. */
+void cli_check_show(struct cli *c, const struct json *report);
 extern const struct cli_option cli_relay_add_options[], cli_relay_add_secret_options[];
 int cli_relay_add_run(struct cli *c);
 int cli_relay_add_run_edit(struct cli *c);

@@ -241,6 +241,27 @@ run_resume(struct cli *c)
 }
 
 static int
+run_check(struct cli *c)
+{
+	AUTO(json_free) struct json *doc = NULL;
+	struct cli_request r = { .method = "POST",
+		.path = cli_call_path(c, "/relays/", c->args.words[0], "/check"),
+		.body = STR("{}") };
+	int status;
+
+	if (!c->json && c->width != 0) {
+		cli_screen_print(c, "Checking %s; this takes a few seconds ...\n", c->args.words[0]);
+		(void)cli_screen_flush(c);
+	}
+	status = cli_call(c, &r, &doc);
+	if (status != CLI_DONE)
+		return status;
+	if (!c->json)
+		cli_check_show(c, doc);
+	return (int)cli_call_number(doc, "exit_status");
+}
+
+static int
 run_retire(struct cli *c)
 {
 	const char *name = c->args.words[0];
@@ -291,6 +312,11 @@ static const struct cli_command commands[] = {
 	{ "secret", "NAME", 1, 1, "give a relay a new secret", NULL,
 	    "posthouse relay secret main --secret-file new-secret.txt",
 	    cli_relay_add_secret_options, cli_relay_add_run_secret },
+	{ "check", "NAME[@VERSION]", 1, 1, "check the server by the way that mail takes",
+	    "Name, addresses, TLS, certificate, one login, senders in use, stability; a version that "
+	    "is not in use is compared with the one that is. Nothing is sent. Ends with 10 to 20 by "
+	    "the stage that failed.",
+	    "posthouse relay check main", NULL, run_check },
 	{ "pause", "NAME", 1, 1, "send nothing through a relay; its mail waits", NULL,
 	    "posthouse relay pause main --why \"moving house\"", pause_options, run_pause },
 	{ "resume", "NAME", 1, 1, "send through a paused relay again", NULL,

@@ -16,6 +16,7 @@ struct api;
 struct background;
 struct http_server;
 struct carrier;
+struct preflight_service;
 struct daemon;
 struct deliver;
 struct dialer;
@@ -80,6 +81,7 @@ struct daemon {
 	struct mailbox *deliver_notes;
 	struct deliver *deliver;
 	struct background *background;
+	struct preflight_service *preflight; /* hosted there */
 	struct worker *workers;
 	size_t n_workers;
 	struct api *api;

@@ -11,6 +11,7 @@
 #include "crypto/keyfile.h"
 #include "crypto/token.h"
 #include "daemon/private.h"
+#include "preflight/service.h"
 #include "http/server.h"
 
 #define PEM_MAX 1048576u
@@ -193,6 +194,7 @@ make_api(struct daemon *d, struct str key)
 		.store = d->store,
 		.deliver = d->deliver,
 		.pool = d->pool,
+		.preflight = preflight_service_mailbox(d->preflight),
 		.submit = d->door,
 		.seal = d->seal,
 		.admin_key = key,

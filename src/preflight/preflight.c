@@ -318,7 +318,9 @@ tell_certificate(struct preflight *p, struct str subject)
 		.took_us = p->facts.smtp.tls_us };
 
 	if (row_of(p)->tls == RELAY_TLS_NONE) {
-		tell(p, (struct note){ .check = PREFLIGHT_P40, .verdict = PREFLIGHT_WARN, .subject = subject },
+		tell(p,
+		    (struct note){
+			.check = PREFLIGHT_P40, .verdict = PREFLIGHT_WARN, .subject = subject },
 		    "nothing is encrypted: everybody on the way can read mail and password");
 		return;
 	}
@@ -328,7 +330,9 @@ tell_certificate(struct preflight *p, struct str subject)
 	    t->cipher, t->names[0] != '\0' ? t->names : t->subject, t->issuer,
 	    (long long)(left / DAYS(1)));
 	if (p->facts.smtp.spoke_early)
-		tell(p, (struct note){ .check = PREFLIGHT_P40, .verdict = PREFLIGHT_FAIL, .subject = subject },
+		tell(p,
+		    (struct note){
+			.check = PREFLIGHT_P40, .verdict = PREFLIGHT_FAIL, .subject = subject },
 		    "it spoke between STARTTLS and the handshake, as an attacker would");
 }
 
@@ -361,7 +365,10 @@ tell_offers(struct preflight *p)
 		TELL(p, P33, OK, "the largest message of late, %llu bytes, fits",
 		    (unsigned long long)u->max_bytes);
 	if (u->utf8 != 0 && !smtp_caps_has(caps, SMTP_CAP_SMTPUTF8))
-		tell(p, (struct note){ .check = PREFLIGHT_P32, .verdict = PREFLIGHT_WARN, .subject = STR("SMTPUTF8") },
+		tell(p,
+		    (struct note){ .check = PREFLIGHT_P32,
+			.verdict = PREFLIGHT_WARN,
+			.subject = STR("SMTPUTF8") },
 		    "%llu messages of late needed SMTPUTF8, which it lacks: the like would bounce",
 		    (unsigned long long)u->utf8);
 }
@@ -380,10 +387,18 @@ on_address(struct preflight *p)
 		p->crossed = false;
 		enum relay_tls other =
 		    tls == RELAY_TLS_IMPLICIT ? RELAY_TLS_STARTTLS : RELAY_TLS_IMPLICIT;
-		if (f->is_ready || (f->has_tls && f->tls.has_cert) || f->smtp.greeting.n != 0)
+		if (f->end.trouble == SMTP_TROUBLE_NO_STARTTLS)
 			tell(p,
-			    (struct note){ PREFLIGHT_P21, PREFLIGHT_FAIL, .subject = subject, .remedy =
-				arena_strf(&p->arena, "Use --tls %s on port %u.",
+			    (struct note){ .check = PREFLIGHT_P21,
+				.verdict = PREFLIGHT_FAIL,
+				.subject = subject,
+				.remedy =
+				    STR("Ask the provider for its port with TLS: 465 or 587.") },
+			    "this port speaks SMTP without any TLS");
+		else if (f->is_ready || (f->has_tls && f->tls.has_cert) || f->smtp.greeting.n != 0)
+			tell(p,
+			    (struct note){ PREFLIGHT_P21, PREFLIGHT_FAIL, .subject = subject,
+				.remedy = arena_strf(&p->arena, "Use --tls %s on port %u.",
 				    relay_tls_name(other), row_of(p)->port) },
 			    "this port speaks %s, the settings say %s", relay_tls_name(other),
 			    relay_tls_name(tls));
@@ -562,12 +577,14 @@ next_sender(struct preflight *p, struct str *typed_out)
 		if (!relay_book_carries(p->alone, (struct version_id){ 1 }, &addr, &rewritten)) {
 			bool null = id->address.n == 0;
 			tell(p,
-			    (struct note){ PREFLIGHT_P60, null ? PREFLIGHT_WARN : PREFLIGHT_FAIL,
-				null ? STR("<>") : id->address,
-				null
-				    ? STR("Name a route for bounces: posthouse route add --bounces "
-					  "--relay NAME.")
-				    : STR("Add it with --from, or map it with --rewrite-from.") },
+			    (struct note){ .check = PREFLIGHT_P60,
+				.verdict = null ? PREFLIGHT_WARN : PREFLIGHT_FAIL,
+				.subject = null ? STR("<>") : id->address,
+				.remedy =
+				    null
+					? STR("Name a route for bounces: posthouse route add --bounces "
+					      "--relay NAME.")
+					: STR("Add it with --from, or map it with --rewrite-from.") },
 			    "sends %llu messages of late, and this relay does not carry it",
 			    (unsigned long long)id->count);
 			continue;
@@ -791,16 +808,16 @@ summarise(struct preflight *p)
 		r->summary = arena_strf(a, "%.*s: %s%s%.*s: %.*s%s%.*s",
 		    STR_ARG(p->opts.target.name), preflight_check_title(f->check),
 		    f->subject.n != 0 ? " " : "", STR_ARG(f->subject), STR_ARG(f->evidence),
-		    f->remedy.n != 0 ? " " : "", STR_ARG(f->remedy));
+		    f->remedy.n != 0 ? ". " : "", STR_ARG(f->remedy));
 	else if (is_control(p))
 		r->summary = arena_strf(a, "%.*s answers%s", STR_ARG(p->opts.target.name),
 		    row_of(p)->user.n != 0 ? " and takes our login" : "");
 	else
 		r->summary = arena_strf(a,
-		    "%.*s is well: %.*s%s%zu senders taken, %u of %u "
-		    "connections failed",
+		    "%.*s is well: %.*s%s%s%zu senders taken, %u of %u connections failed",
 		    STR_ARG(p->opts.target.name), STR_ARG(r->server.tls),
-		    row_of(p)->user.n != 0 ? ", login accepted, " : ", ", p->n_taken, p->unsteady,
+		    r->server.tls.n != 0 ? ", " : "",
+		    row_of(p)->user.n != 0 ? "login accepted, " : "", p->n_taken, p->unsteady,
 		    p->tried);
 }
 

@@ -62,7 +62,7 @@ struct str preflight_words(struct arena *a, const struct smtp_verdict *v);
 /* What to do about it; empty where nothing is known. */
 struct str preflight_remedy(const struct smtp_verdict *v, bool no_host, struct str provider);
 struct str preflight_caps_words(struct arena *a, const struct smtp_caps *caps);
-/* The upper end of the 95 % Wilson interval in percent, rounded up. */
+/* The upper end of the 95 % Wilson interval in percent. */
 unsigned preflight_wilson(unsigned failed, unsigned n);
 /* The check that a connection which ended like this has failed. */
 enum preflight_check preflight_check_of(const struct smtp_verdict *v);

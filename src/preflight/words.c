@@ -108,7 +108,7 @@ preflight_wilson(unsigned failed, unsigned n)
 	if (n == 0)
 		return 100;
 	double upper = (p + zz / 2 + z * sqrt(p * (1 - p) / n + zz / (4 * n))) / (1 + zz);
-	return (unsigned)(upper * 100 + 0.999);
+	return (unsigned)(upper * 100 + 0.5);
 }
 
 enum preflight_check
