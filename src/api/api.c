@@ -66,10 +66,12 @@ api_new(const struct api_opts *opts)
 	a->from_writer = mailbox_new();
 	a->from_dispatcher = mailbox_new();
 	a->from_services = mailbox_new();
+	a->from_asked = mailbox_new();
 	mailbox_attach(a->from_pool, opts->loop, api_on_pool, a);
 	mailbox_attach(a->from_writer, opts->loop, api_on_writer, a);
 	mailbox_attach(a->from_dispatcher, opts->loop, api_on_dispatcher, a);
 	mailbox_attach(a->from_services, opts->loop, api_on_services, a);
+	mailbox_attach(a->from_asked, opts->loop, api_on_asked, a);
 	loop_timer_init(&a->sampler, on_sample, a);
 	on_sample(a);
 	a->alarms = api_watch_new(a);
@@ -120,6 +122,7 @@ api_free(struct api **ap)
 	if (!a->stopping)
 		api_stop(a);
 	api_on_writer(a, mailbox_take(a->from_writer));
+	api_on_asked(a, mailbox_take(a->from_asked));
 	/* What is left waited for a dispatcher that has ended. */
 	LIST_FOREACH(c, &a->calls, struct api_call, link)
 		api_call_free(c);
@@ -127,6 +130,7 @@ api_free(struct api **ap)
 	mailbox_free(&a->from_writer);
 	mailbox_free(&a->from_dispatcher);
 	mailbox_free(&a->from_services);
+	mailbox_free(&a->from_asked);
 	arena_done(&a->arena);
 	a->magic = 0;
 	free(a);

@@ -24,6 +24,7 @@ struct api;
 struct deliver;
 struct http_request;
 struct loop;
+struct mailbox;
 struct pool;
 struct relay_book;
 struct seal_key;
@@ -42,7 +43,8 @@ struct api_opts {
 	struct store *store;
 	struct deliver *deliver;
 	struct pool *pool;
-	struct submit *submit; /* a door on the main thread's loop */
+	struct submit *submit;     /* a door on the main thread's loop */
+	struct mailbox *mailboxes; /* of the service that reads mailboxes (mailbox/service.h) */
 	struct mailbox *preflight; /* of the preflight service (preflight/service.h) */
 	const struct seal_key *seal;
 	struct str admin_key;                 /* copied */

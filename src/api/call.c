@@ -27,6 +27,7 @@ struct api_hop {
 	api_write_fn *change;
 	api_order_fn *command;
 	api_read_fn *show; /* of api_change */
+	void (*drop)(struct mailbox_request *request);
 };
 
 struct api_call *
@@ -356,6 +357,38 @@ api_on_dispatcher(void *arg, struct mailbox_item *item)
 			api_call_free(c);
 		else
 			go_on(c, c->fault.rc, &c->fault);
+		item = next;
+	}
+}
+
+/* ---- services ---- */
+
+void
+api_ask(struct api_call *c, struct mailbox *service, struct mailbox_request *request,
+    void (*drop)(struct mailbox_request *request), api_step *then)
+{
+	c->then = then;
+	c->hop->drop = drop;
+	request->reply = c->api->from_asked;
+	request->arg = c;
+	mailbox_post(service, &request->item);
+}
+
+void
+api_on_asked(void *arg, struct mailbox_item *item)
+{
+	struct api *a = FROM_ARG(struct api, arg, API_MAGIC);
+
+	while (item != NULL) {
+		struct mailbox_item *next = item->next;
+		struct mailbox_request *r = CONTAINER_OF(item, struct mailbox_request, item);
+		struct api_call *c = FROM_ARG(struct api_call, r->arg, API_CALL_MAGIC);
+		if (a->stopping) {
+			c->hop->drop(r);
+			api_call_free(c);
+		} else {
+			c->then(c);
+		}
 		item = next;
 	}
 }

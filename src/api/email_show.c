@@ -8,9 +8,11 @@
 #include "store/config_account.h"
 #include "store/query_message.h"
 #include "store/query_queue.h"
+#include "store/report.h"
 
 #define RECIPIENTS_SHOWN 1000
 #define ATTEMPTS_SHOWN   100
+#define REPORTS_SHOWN    1000
 /* Reads of one request while it looks for rows that fit its filter. */
 #define PAGES_MAX        40
 
@@ -258,8 +260,103 @@ put_attempt(
 	json_writer_end(w);
 }
 
+/* ---- what came home ---- */
+
+/* The last word about a recipient that was sent: how it ended, if a report says so, else the last
+ * report. NULL: none. */
+static const struct store_report_row *
+last_report(const struct store_report_list *reports, struct rcpt_id rcpt)
+{
+	const struct store_report_row *last = NULL;
+
+	for (uint32_t i = 0; i < reports->n; i++) {
+		const struct store_report_row *r = &reports->rows[i];
+		bool ends = r->action == STORE_REPORT_FAILED || r->action == STORE_REPORT_DELIVERED;
+		if (ID_EQ(r->rcpt, rcpt) &&
+		    (ends || last == NULL || last->action == STORE_REPORT_DELAYED ||
+			last->action == STORE_REPORT_RELAYED))
+			last = r;
+	}
+	return last;
+}
+
+static void
+put_report(struct api_call *c, const struct store_report_row *r)
+{
+	struct json_writer *w = &c->json;
+	bool blames = r->action == STORE_REPORT_FAILED || r->action == STORE_REPORT_DELAYED;
+
+	json_writer_object(w);
+	api_put_time(w, "at", r->at_us);
+	json_writer_put_str(w, "action", str_from(store_report_name(r->action)));
+	api_put_text(w, "status", r->status);
+	json_writer_put_str(w, "text", r->text);
+	api_put_text(w, "attribution",
+	    blames && r->attribution < RELAY_BLAME_COUNT
+		? str_from(relay_blame_name((enum relay_blame)r->attribution))
+		: (struct str){ 0 });
+	api_put_text(w, "reporter", r->reporter);
+	api_put_text(w, "mailbox", r->mailbox);
+	json_writer_put_str(w, "matched_by", str_from(store_report_match_name(r->matched)));
+	json_writer_end(w);
+}
+
+/* "delivery" and "reports" of one recipient. */
+static void
+put_reports(struct api_call *c, const struct store_report_list *reports,
+    const struct store_recipient_row *rcpt)
+{
+	const struct store_report_row *last = last_report(reports, rcpt->id);
+	struct json_writer *w = &c->json;
+
+	if (last != NULL)
+		json_writer_put_str(w, "delivery", str_from(store_report_name(last->action)));
+	else if (rcpt->state == STORE_SENT)
+		json_writer_put_str(w, "delivery", STR("unknown"));
+	else
+		json_writer_put_null(w, "delivery");
+	json_writer_put_array(w, "reports");
+	for (uint32_t i = 0; i < reports->n; i++)
+		if (ID_EQ(reports->rows[i].rcpt, rcpt->id))
+			put_report(c, &reports->rows[i]);
+	json_writer_end(w);
+}
+
+/* One more sentence for people. */
+static void
+add_delivery(struct buf *b, const struct store_report_row *last, enum store_state state)
+{
+	if ((last != NULL || state == STORE_SENT) && !str_ends(buf_str(b), STR(".")))
+		buf_add_byte(b, '.');
+	if (last == NULL && state == STORE_SENT) {
+		buf_add(b, STR(" Accepted there; delivery unknown: no report has come home."));
+		return;
+	}
+	if (last == NULL)
+		return;
+	switch (last->action) {
+	case STORE_REPORT_FAILED: buf_add(b, STR(" It bounced later")); break;
+	case STORE_REPORT_DELAYED: buf_add(b, STR(" It is late on its further way")); break;
+	case STORE_REPORT_DELIVERED: buf_add(b, STR(" It was delivered")); break;
+	case STORE_REPORT_RELAYED:
+		buf_add(b, STR(" It was handed on to where nothing more will be said"));
+		break;
+	}
+	if (last->reporter.n != 0)
+		buf_addf(b, ", says %.*s", STR_ARG(last->reporter));
+	if (last->text.n != 0)
+		buf_addf(b, ": %.*s", STR_ARG(last->text));
+	else if (last->status.n != 0)
+		buf_addf(b, ": %.*s", STR_ARG(last->status));
+	if (last->matched == STORE_MATCH_ADDRESS)
+		buf_add(b, STR(" (told by its address alone, so perhaps about other mail to it)"));
+	if (!str_ends(buf_str(b), STR(".")))
+		buf_add_byte(b, '.');
+}
+
 static enum rc
-put_words(struct api_call *c, struct store_reader *r, struct api_words *words, struct fault *f)
+put_words(struct api_call *c, struct store_reader *r, struct api_words *words,
+    const struct store_report_row *last, struct fault *f)
 {
 	AUTO(buf_done) struct buf b = { 0 };
 	struct relay_decision where;
@@ -274,6 +371,7 @@ put_words(struct api_call *c, struct store_reader *r, struct api_words *words, s
 	}
 	buf_init(&b, 4096);
 	api_words_add(&b, words);
+	add_delivery(&b, last, words->rcpt->state);
 	words->where = NULL;
 	json_writer_put_str(&c->json, "words", buf_str(&b));
 	return rc == RC_NOT_FOUND ? RC_OK : rc;
@@ -281,7 +379,7 @@ put_words(struct api_call *c, struct store_reader *r, struct api_words *words, s
 
 static enum rc
 put_recipient(struct api_call *c, struct store_reader *r, const struct api_relay_rows *rows,
-    struct api_words *words, struct fault *f)
+    struct api_words *words, const struct store_report_list *reports, struct fault *f)
 {
 	const struct store_recipient_row *rcpt = words->rcpt;
 	struct store_attempt_list q = { .max = ATTEMPTS_SHOWN };
@@ -304,7 +402,8 @@ put_recipient(struct api_call *c, struct store_reader *r, const struct api_relay
 	for (uint32_t i = 0; i < q.n; i++)
 		put_attempt(c, rows, &q.rows[i]);
 	json_writer_end(w);
-	rc = put_words(c, r, words, f);
+	put_reports(c, reports, rcpt);
+	rc = put_words(c, r, words, last_report(reports, rcpt->id), f);
 	json_writer_end(w);
 	return rc;
 }
@@ -328,8 +427,9 @@ static enum rc
 put_story(struct api_call *c, struct store_reader *r, struct fault *f)
 {
 	struct store_recipient_list q = { .max = RECIPIENTS_SHOWN };
+	struct store_report_list reports = { .max = REPORTS_SHOWN };
 	struct api_relay_rows rows = { 0 };
-	struct store_message_row m;
+	struct store_message_row m = { 0 };
 	struct json_writer *w = &c->json;
 	enum rc rc = api_message_find(c, r, c->name, &m, f);
 
@@ -337,6 +437,10 @@ put_story(struct api_call *c, struct store_reader *r, struct fault *f)
 		rc = api_relay_rows_read(r, &c->arena, &rows, f);
 	if (rc == RC_OK)
 		rc = store_query_recipients(r, &m, &q, &c->arena, f);
+	reports.first.v = m.first_rcpt;
+	reports.n_rcpts = q.n;
+	if (rc == RC_OK)
+		rc = store_report_list(r, &reports, &c->arena, f);
 	if (rc != RC_OK)
 		return rc;
 	put_message(c, &m);
@@ -350,7 +454,7 @@ put_story(struct api_call *c, struct store_reader *r, struct fault *f)
 		struct api_words words = {
 			.now_us = clock_wall_us(), .message = &m, .rcpt = &q.rows[i]
 		};
-		rc = put_recipient(c, r, &rows, &words, f);
+		rc = put_recipient(c, r, &rows, &words, &reports, f);
 	}
 	json_writer_end(w);
 	json_writer_put_bool(w, "more_recipients", m.n_rcpts > q.n);

@@ -65,6 +65,14 @@ static const struct api_endpoint endpoints[] = {
 	{ HTTP_POST,   "/alarms",                 api_alarm_add,         API_JSON,          false },
 	{ HTTP_POST,   "/alarms/test",            api_alarm_test,        API_JSON_OPTIONAL, false },
 	{ HTTP_DELETE, "/alarms/{}",              api_alarm_remove,      API_NO_BODY,       false },
+	{ HTTP_GET,    "/mailboxes",              api_mailbox_list,      API_NO_BODY,       false },
+	{ HTTP_POST,   "/mailboxes",              api_mailbox_add,       API_JSON,          false },
+	{ HTTP_GET,    "/mailboxes/{}",           api_mailbox_show,      API_NO_BODY,       false },
+	{ HTTP_PATCH,  "/mailboxes/{}",           api_mailbox_edit,      API_JSON,          false },
+	{ HTTP_DELETE, "/mailboxes/{}",           api_mailbox_remove,    API_NO_BODY,       false },
+	{ HTTP_POST,   "/mailboxes/{}/check",     api_mailbox_check,     API_JSON_OPTIONAL, false },
+	{ HTTP_POST,   "/relays/{}/probe",        api_probe_start,       API_JSON_OPTIONAL, false },
+	{ HTTP_GET,    "/relays/{}/probe",        api_probe_show,        API_NO_BODY,       false },
 	{ HTTP_GET,    "/audit",                  api_audit_list,        API_NO_BODY,       false },
 	/* clang-format on */
 };

@@ -6,6 +6,7 @@
  *	api_read     pool     a reader of the store
  *	api_write    writer   a transaction: all or nothing, the audit entry included
  *	api_order    dispatcher
+ *	api_ask      a service on the background thread
  *	api_publish  main     the settings have been handed to everybody
  *
  * and names what runs on the main thread when that is done. A step that fails ends the call with
@@ -59,6 +60,7 @@ struct api {
 	struct mailbox *from_writer;
 	struct mailbox *from_dispatcher;
 	struct mailbox *from_services;
+	struct mailbox *from_asked;                     /* answers to api_ask */
 	struct store_reader *readers[API_READERS_KEPT]; /* idle ones */
 	size_t n_readers;
 	struct api_sample samples[API_RATE_SAMPLES]; /* a ring */
@@ -113,6 +115,10 @@ void api_work(struct api_call *c, api_work_fn *run, api_step *then);
 void api_read(struct api_call *c, api_read_fn *run, api_step *then);
 void api_write(struct api_call *c, api_write_fn *run, api_step *then);
 void api_order(struct api_call *c, api_order_fn *run, api_step *then);
+/* Posts `request` to a service; the answer is in it when `then` runs. `drop` frees it where the
+ * call has come to its end meanwhile. */
+void api_ask(struct api_call *c, struct mailbox *service, struct mailbox_request *request,
+    void (*drop)(struct mailbox_request *request), api_step *then);
 void api_publish(struct api_call *c, api_step *then);
 /* Writes, publishes, then answers with what `show` reads (NULL: {"object":"done"}). */
 void api_change(struct api_call *c, api_write_fn *change, api_read_fn *show);
@@ -134,6 +140,8 @@ void api_on_writer(void *arg, struct mailbox_item *item);
 void api_on_dispatcher(void *arg, struct mailbox_item *item);
 /* Answers of services; preflight_ask.c. */
 void api_on_services(void *arg, struct mailbox_item *item);
+/* Answers to api_ask. */
+void api_on_asked(void *arg, struct mailbox_item *item);
 void api_call_free(struct api_call *c);
 /* One entry of the audit, in the transaction of the change. `why` and `target` may be empty. */
 enum rc api_audit(struct api_call *c, struct store_tx *tx, const char *what, struct str target,
@@ -171,6 +179,9 @@ api_handler api_queue_show, api_queue_list, api_queue_hold, api_queue_release, a
 api_handler api_stats;
 api_handler api_alarm_list, api_alarm_add, api_alarm_remove, api_alarm_test;
 api_handler api_audit_list;
+api_handler api_mailbox_list, api_mailbox_add, api_mailbox_show, api_mailbox_edit,
+    api_mailbox_remove, api_mailbox_check;
+api_handler api_probe_start, api_probe_show;
 
 /* A message of POST /emails was kept, or not. */
 void api_email_kept(struct api *a, struct store_op *op);

@@ -6,6 +6,7 @@
  * that: the relay is on no route, or nothing was ever sent through it and nothing waits for it.
  * Otherwise a changeover is the way. */
 #include "api/books.h"
+#include "api/mailbox.h"
 #include "api/relay.h"
 #include "deliver/deliver.h"
 #include "store/config_system.h"
@@ -121,6 +122,8 @@ add(struct api_call *c, struct store_tx *tx, struct fault *f)
 		    "there is a relay '%.*s' already; change it with 'posthouse relay edit', or take another name",
 		    STR_ARG(same->name));
 	if (rc == RC_OK)
+		rc = api_mailbox_must_exist(store_tx_reader(tx), v.bounces, &c->arena, f);
+	if (rc == RC_OK)
 		rc = store_config_relay_put(tx, &relay, f);
 	if (rc == RC_OK && t->form.secret.p != NULL)
 		rc = api_relay_seal(c, relay.id, t->form.secret, &v.secret, f);
@@ -230,6 +233,8 @@ edit(struct api_call *c, struct store_tx *tx, struct fault *f)
 		t->form.v = *now;
 	t->form.v.relay = relay->id;
 	rc = api_relay_form_read(c->body, false, &c->arena, &t->form, f);
+	if (rc == RC_OK && json_at(c->body, "bounces") != NULL)
+		rc = api_mailbox_must_exist(store_tx_reader(tx), t->form.v.bounces, &c->arena, f);
 	if (rc == RC_OK && (t->form.has_way || now == NULL))
 		rc = add_version(c, tx, &rows, relay, f);
 	else if (rc == RC_OK && t->form.has_limits)

@@ -5,6 +5,7 @@
 #include "relay/attribute.h"
 #include "store/config_system.h"
 #include "store/query_queue.h"
+#include "store/report.h"
 #include "store/state.h"
 
 #define ROWS_MAX 20000
@@ -48,6 +49,7 @@ struct stat_sum {
 	struct version_id version;
 	uint64_t by_state[STORE_STATE_COUNT];
 	uint64_t refused[RELAY_BLAME_COUNT];
+	uint64_t reported[STORE_REPORT_COUNT]; /* later, by reports that came home */
 };
 
 static void
@@ -73,6 +75,9 @@ put_sum(struct api_call *c, const struct api_relay_rows *rows, const struct stat
 	json_writer_put_uint(w, "unknown", s->by_state[STORE_UNKNOWN]);
 	json_writer_put_uint(w, "other",
 	    s->by_state[STORE_EXPIRED] + s->by_state[STORE_FAILED] + s->by_state[STORE_UNKNOWN]);
+	json_writer_put_uint(w, "bounced_later", s->reported[STORE_REPORT_FAILED]);
+	json_writer_put_uint(w, "delayed_later", s->reported[STORE_REPORT_DELAYED]);
+	json_writer_put_uint(w, "delivered", s->reported[STORE_REPORT_DELIVERED]);
 	json_writer_put_object(w, "refused");
 	for (unsigned i = 0; i < RELAY_BLAME_COUNT; i++)
 		if (s->refused[i] != 0)
@@ -84,12 +89,12 @@ put_sum(struct api_call *c, const struct api_relay_rows *rows, const struct stat
 
 /* Rows of one day come by the hour; the sums of a bucket are as few as versions. */
 static struct stat_sum *
-sum_of(struct stat_sum *sums, size_t *n, int64_t bucket, const struct store_stat_row *row)
+sum_of(struct stat_sum *sums, size_t *n, int64_t bucket, struct version_id version)
 {
 	for (size_t i = *n; i-- > 0 && sums[i].bucket == bucket;)
-		if (ID_EQ(sums[i].version, row->version))
+		if (ID_EQ(sums[i].version, version))
 			return &sums[i];
-	sums[*n] = (struct stat_sum){ .bucket = bucket, .version = row->version };
+	sums[*n] = (struct stat_sum){ .bucket = bucket, .version = version };
 	return &sums[(*n)++];
 }
 
@@ -102,6 +107,34 @@ is_wanted(
 	return relay == NULL || (v != NULL && ID_EQ(v->relay, relay->id));
 }
 
+/* Attempts, and reports that came home, by bucket; both lists come by the hour. `sums` has room for
+ * a row of each. */
+static size_t
+add_up(const struct store_stat_list *list, const struct store_report_stats *reports, int64_t step,
+    struct stat_sum *sums)
+{
+	size_t n = 0;
+	uint32_t i = 0, k = 0;
+
+	while (i < list->n || k < reports->n) {
+		bool attempt =
+		    k == reports->n || (i < list->n && list->rows[i].hour <= reports->rows[k].hour);
+		if (attempt) {
+			const struct store_stat_row *row = &list->rows[i++];
+			struct stat_sum *s =
+			    sum_of(sums, &n, row->hour - row->hour % step, row->version);
+			s->by_state[row->state] += row->count;
+			if (row->state != STORE_SENT && row->attribution < RELAY_BLAME_COUNT)
+				s->refused[row->attribution] += row->count;
+		} else {
+			const struct store_report_stat *row = &reports->rows[k++];
+			sum_of(sums, &n, row->hour - row->hour % step, row->version)
+			    ->reported[row->action] += row->count;
+		}
+	}
+	return n;
+}
+
 static enum rc
 put_stats(struct api_call *c, struct store_reader *r, struct fault *f)
 {
@@ -110,7 +143,7 @@ put_stats(struct api_call *c, struct store_reader *r, struct fault *f)
 	struct api_relay_rows rows = { 0 };
 	struct store_relay_row *relay = NULL;
 	struct stat_question q = { 0 };
-	size_t n = 0;
+	struct store_report_stats reports = { .until_hour = list.until_hour, .max = ROWS_MAX };
 	enum rc rc = read_question(c, &q, f);
 
 	if (rc == RC_OK)
@@ -120,22 +153,19 @@ put_stats(struct api_call *c, struct store_reader *r, struct fault *f)
 	list.since_hour = q.since_hour;
 	if (rc == RC_OK)
 		rc = store_query_stats(r, &list, &c->arena, f);
+	reports.since_hour = q.since_hour;
+	if (rc == RC_OK)
+		rc = store_report_stats(r, &reports, &c->arena, f);
 	if (rc != RC_OK)
 		return rc;
-	struct stat_sum *sums = ARENA_NEW_ARRAY(&c->arena, struct stat_sum, list.n);
-	for (uint32_t i = 0; i < list.n; i++) {
-		const struct store_stat_row *row = &list.rows[i];
-		if (!is_wanted(&rows, relay, row->version))
-			continue;
-		struct stat_sum *s = sum_of(sums, &n, row->hour - row->hour % q.step, row);
-		s->by_state[row->state] += row->count;
-		if (row->state != STORE_SENT && row->attribution < RELAY_BLAME_COUNT)
-			s->refused[row->attribution] += row->count;
-	}
+	struct stat_sum *sums =
+	    ARENA_NEW_ARRAY(&c->arena, struct stat_sum, (size_t)list.n + reports.n + 1);
+	size_t n = add_up(&list, &reports, q.step, sums);
 	api_list_begin(&c->json);
 	for (size_t i = 0; i < n; i++)
-		put_sum(c, &rows, &sums[i]);
-	api_list_end(&c->json, list.n == ROWS_MAX);
+		if (is_wanted(&rows, relay, sums[i].version))
+			put_sum(c, &rows, &sums[i]);
+	api_list_end(&c->json, list.n == ROWS_MAX || reports.n == ROWS_MAX);
 	return RC_OK;
 }
 

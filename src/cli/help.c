@@ -99,6 +99,7 @@ const struct cli_noun *const cli_help_nouns[] = {
 	&cli_credential_noun,
 	&cli_account_noun,
 	&cli_stats_noun,
+	&cli_mailbox_noun,
 	&cli_alarm_noun,
 	&sink_noun,
 	&config_noun,

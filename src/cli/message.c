@@ -292,11 +292,18 @@ show_recipient(struct cli *c, const struct json *r)
 	const struct json *attempts = json_at(r, "attempts");
 	struct str state = cli_call_text(c, r, "state"), due = cli_call_text(c, r, "due_at");
 	struct str words = cli_call_text(c, r, "words"), ago = cli_screen_ago(c, due);
+	struct str delivery = cli_call_text(c, r, "delivery");
 
 	cli_screen_print(c, "\n");
 	cli_screen_add(c, CLI_BOLD, cli_call_text(c, r, "address"));
 	cli_screen_print(c, ", ");
 	cli_screen_add(c, cli_message_state_style(state), cli_message_state_words(c, state));
+	if (str_eq(delivery, STR("bounced")))
+		cli_screen_add(c, CLI_BAD, STR(", bounced later"));
+	else if (str_eq(delivery, STR("delayed")))
+		cli_screen_add(c, CLI_WARN, STR(", late on its further way"));
+	else if (str_eq(delivery, STR("delivered")))
+		cli_screen_add(c, CLI_GOOD, STR(" and delivered"));
 	if (ago.n != 0)
 		cli_screen_print(c, ", due %.*s", STR_ARG(ago));
 	cli_screen_print(c, "\n");

@@ -128,7 +128,7 @@ const struct cli_noun *cli_help_find(const char *name);
 
 extern const struct cli_noun cli_status_noun, cli_send_noun, cli_message_noun, cli_queue_noun,
     cli_relay_noun, cli_route_noun, cli_changeover_noun, cli_credential_noun, cli_account_noun,
-    cli_stats_noun, cli_alarm_noun, cli_check_noun;
+    cli_stats_noun, cli_alarm_noun, cli_check_noun, cli_mailbox_noun;
 
 /* How the state of a message or recipient looks, and reads. */
 enum cli_style cli_message_state_style(struct str state);
@@ -144,5 +144,9 @@ enum cli_style cli_relay_state_style(struct str state);
 void cli_check_show(struct cli *c, const struct json *report);
 extern const struct cli_option cli_relay_add_options[], cli_relay_add_secret_options[];
 int cli_relay_add_run(struct cli *c);
+extern const struct cli_option cli_probe_options[];
+int cli_probe_run(struct cli *c);
+/* The exit status that names a stage of SMTP or IMAP: 10 to 19. */
+int cli_mailbox_stage_status(struct str stage);
 int cli_relay_add_run_edit(struct cli *c);
 int cli_relay_add_run_secret(struct cli *c);

@@ -317,6 +317,12 @@ static const struct cli_command commands[] = {
 	    "is not in use is compared with the one that is. Nothing is sent. Ends with 10 to 20 by "
 	    "the stage that failed.",
 	    "posthouse relay check main", NULL, run_check },
+	{ "probe", "NAME[@VERSION]", 1, 1, "prove that mail through a relay arrives",
+	    "Sends a real message from each sender that the relay lists to each mailbox that is for probes, "
+	    "and looks for it there over IMAP: in the inbox, in junk, or nowhere. Where the relay names a "
+	    "mailbox for bounces, one more goes to an address that does not exist, and its report has to "
+	    "come home. Exit status 10 to 19 names the stage that failed.",
+	    "posthouse relay probe main --to home", cli_probe_options, cli_probe_run },
 	{ "pause", "NAME", 1, 1, "send nothing through a relay; its mail waits", NULL,
 	    "posthouse relay pause main --why \"moving house\"", pause_options, run_pause },
 	{ "resume", "NAME", 1, 1, "send through a paused relay again", NULL,

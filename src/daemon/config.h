@@ -45,6 +45,7 @@ struct daemon_config {
 	struct queue_retry_schedule retry;
 	int64_t expire_after_us;
 	int64_t delay_notice_after_us; /* 0: none */
+	int64_t mailbox_poll_us;
 	int64_t shutdown_timeout_us;
 	uint64_t content_memory; /* budget for content in flight, bytes */
 	uint32_t window;         /* recipients in memory */

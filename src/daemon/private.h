@@ -21,6 +21,7 @@ struct daemon;
 struct deliver;
 struct dialer;
 struct loop_signal;
+struct mailbox_service;
 struct relay_book;
 struct resolver;
 struct seal_key;
@@ -82,6 +83,7 @@ struct daemon {
 	struct deliver *deliver;
 	struct background *background;
 	struct preflight_service *preflight; /* hosted there */
+	struct mailbox_service *mailboxes;   /* likewise */
 	struct worker *workers;
 	size_t n_workers;
 	struct api *api;

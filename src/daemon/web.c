@@ -13,6 +13,7 @@
 #include "daemon/private.h"
 #include "preflight/service.h"
 #include "http/server.h"
+#include "mailbox/service.h"
 
 #define PEM_MAX 1048576u
 
@@ -195,6 +196,7 @@ make_api(struct daemon *d, struct str key)
 		.deliver = d->deliver,
 		.pool = d->pool,
 		.preflight = preflight_service_mailbox(d->preflight),
+		.mailboxes = mailbox_service_mailbox(d->mailboxes),
 		.submit = d->door,
 		.seal = d->seal,
 		.admin_key = key,

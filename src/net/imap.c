@@ -303,6 +303,12 @@ imap_free(struct imap **ip)
 		return;
 	ASSERT(i->magic == IMAP_MAGIC);
 	dialer_cancel(&i->dial);
+	/* A goodbye that nobody waits for, so that the server need not wonder. */
+	if (i->state == IMAP_READY) {
+		buf_add(&i->out, STR("LOGOUT"));
+		imap_send(i);
+		conn_flush(i->conn);
+	}
 	conn_free(&i->conn);
 	i->on_answer = NULL;
 	loop_defer(i->loop, &i->free_task);
