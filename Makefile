@@ -19,8 +19,9 @@ $(BUILD)/build.ninja:
 	@$(MESON) setup $(BUILD) > $(BUILD).log 2>&1 || { cat $(BUILD).log; rm -f $(BUILD).log; exit 1; }
 	@mv $(BUILD).log $(BUILD)/setup.log
 
-demo: setup build ## see the main job done: thousands of mails, a faulty relay, a kill -9, and the accounting
+demo: setup build ## see the main job done: a faulty relay, a kill -9, a server changed while mail flows, and the accounting
 	@tools/demo $(BUILD)/posthouse
+	@tools/demo_changeover $(BUILD)/posthouse
 
 run: setup build ## the service in the foreground on ./posthouse-data
 	@exec $(BUILD)/posthouse serve

@@ -327,7 +327,7 @@ read_state(const struct json *v, const char *name, enum relay_changeover_state *
 static enum rc
 read_head(const struct json *v, struct relay_changeover *c, struct fault *f)
 {
-	struct str schedule, reason;
+	struct str schedule = { 0 }, reason = { 0 };
 	int64_t kind = 0;
 	enum rc rc = read_state(v, "state", &c->state, f);
 
