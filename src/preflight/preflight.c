@@ -814,11 +814,11 @@ summarise(struct preflight *p)
 		    row_of(p)->user.n != 0 ? " and takes our login" : "");
 	else
 		r->summary = arena_strf(a,
-		    "%.*s is well: %.*s%s%s%zu senders taken, %u of %u connections failed",
+		    "%.*s is well: %.*s%s%s%zu sender%s taken, %u of %u connections failed",
 		    STR_ARG(p->opts.target.name), STR_ARG(r->server.tls),
 		    r->server.tls.n != 0 ? ", " : "",
-		    row_of(p)->user.n != 0 ? "login accepted, " : "", p->n_taken, p->unsteady,
-		    p->tried);
+		    row_of(p)->user.n != 0 ? "login accepted, " : "", p->n_taken,
+		    p->n_taken == 1 ? "" : "s", p->unsteady, p->tried);
 }
 
 static void
