@@ -419,8 +419,8 @@ static enum rc
 find_user(
     struct store_reader *r, struct str mailbox, struct arena *a, struct str *out, struct fault *f)
 {
-	struct store_relay_row *relays;
-	struct store_relay_version_row *versions;
+	struct store_relay_row *relays = NULL;
+	struct store_relay_version_row *versions = NULL;
 	struct relay_id all = { 0 };
 	uint32_t n = 0, n_versions = 0;
 	enum rc rc = store_config_relay_list(r, a, &relays, &n, f);

@@ -250,7 +250,8 @@ run_check(struct cli *c)
 	int status;
 
 	if (!c->json && c->width != 0) {
-		cli_screen_print(c, "Checking %s; this takes a few seconds ...\n", c->args.words[0]);
+		cli_screen_print(
+		    c, "Checking %s; this takes a few seconds ...\n", c->args.words[0]);
 		(void)cli_screen_flush(c);
 	}
 	status = cli_call(c, &r, &doc);

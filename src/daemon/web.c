@@ -11,9 +11,9 @@
 #include "crypto/keyfile.h"
 #include "crypto/token.h"
 #include "daemon/private.h"
-#include "preflight/service.h"
 #include "http/server.h"
 #include "mailbox/service.h"
+#include "preflight/service.h"
 
 #define PEM_MAX 1048576u
 

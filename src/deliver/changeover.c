@@ -5,8 +5,8 @@
  * JSON and the history it made travel to the writer as one call, and what it decided acts when that
  * call is back (deliver_move_act). Calls of one sender keep their order, so a later state is never
  * overtaken by an earlier one. Evidence alone is written every KEEP_EVERY. A call that fails is
- * made again with what is true then; nothing acts before. Being confirmed and being written into the
- * routes are one commit, after which settings are published again.
+ * made again with what is true then; nothing acts before. Being confirmed and being written into
+ * the routes are one commit, after which settings are published again.
  *
  * Wants. What the kept state waits for is asked for once; the answer names the want it belongs to,
  * and one that comes too late is dropped. After a restart the machine wants the same again. */
@@ -379,8 +379,8 @@ deliver_changeover_command(struct deliver *d, uint64_t id, enum deliver_changeov
 		break;
 	case DELIVER_CHANGEOVER_REVERT:
 	case DELIVER_CHANGEOVER_REVERT_AT_ONCE:
-		rc = relay_changeover_revert(mv->machine,
-		    what == DELIVER_CHANGEOVER_REVERT_AT_ONCE, why, d->now_us, f);
+		rc = relay_changeover_revert(
+		    mv->machine, what == DELIVER_CHANGEOVER_REVERT_AT_ONCE, why, d->now_us, f);
 		break;
 	case DELIVER_CHANGEOVER_RETIRE:
 		rc = relay_changeover_retire(mv->machine, d->now_us, f);
@@ -405,9 +405,7 @@ deliver_changeover_answer(struct deliver *d, uint64_t id, enum relay_want want, 
 	case RELAY_WANT_PREFLIGHT:
 		relay_changeover_checked(mv->machine, answer, why, d->now_us);
 		return;
-	case RELAY_WANT_PROBE:
-		relay_changeover_probed(mv->machine, answer, why, d->now_us);
-		return;
+	case RELAY_WANT_PROBE: relay_changeover_probed(mv->machine, answer, why, d->now_us); return;
 	case RELAY_WANT_CONTROL:
 		relay_changeover_controlled(mv->machine, answer, why, d->now_us);
 		return;

@@ -34,9 +34,9 @@ run_setup(struct store_tx *tx, void *arg, struct fault *f)
 		struct store_relay_row relay = { .name = i == 1 ? STR("one") : STR("two"),
 			.state = STR("active"),
 			.version = { (uint64_t)i } };
-		struct store_relay_version_row v = { .relay = { (uint64_t)i },
-			.host = STR("127.0.0.1"),
-			.tls = STR("none") };
+		struct store_relay_version_row v = {
+			.relay = { (uint64_t)i }, .host = STR("127.0.0.1"), .tls = STR("none")
+		};
 		rc = store_config_relay_put(tx, &relay, f);
 		if (rc == RC_OK)
 			rc = store_config_relay_version_add(tx, &v, f);
@@ -150,8 +150,7 @@ add_row(struct change *c, const char *schedule)
 	AUTO(buf_done) struct buf b = { 0 };
 	struct json_writer w;
 
-	assert_int_equal(
-	    relay_schedule_named(str_from(schedule), 1000, &o.schedule, NULL), RC_OK);
+	assert_int_equal(relay_schedule_named(str_from(schedule), 1000, &o.schedule, NULL), RC_OK);
 	relay_changeover_rules_default(&o.rules);
 	struct relay_changeover *m = relay_changeover_new(&o);
 	buf_init(&b, 1 << 20);

@@ -190,8 +190,7 @@ deliver_side_of(struct deliver *d, struct group_id id)
 }
 
 void
-deliver_add_more(
-    struct deliver *d, const struct deliver_group *g, enum stream lane, int64_t due_us)
+deliver_add_more(struct deliver *d, const struct deliver_group *g, enum stream lane, int64_t due_us)
 {
 	if (g != NULL)
 		queue_add_more(
@@ -376,8 +375,7 @@ on_refill(struct deliver *d, struct store_refill *r)
 	bool at_end = r->last.account.v == 0 && r->last.rcpt.v == 0;
 
 	if (r->op.rc != RC_OK) {
-		queue_set_more(
-		    d->queue, refill->asked, r->lane, d->now_us + SECONDS(1), d->now_us);
+		queue_set_more(d->queue, refill->asked, r->lane, d->now_us + SECONDS(1), d->now_us);
 	} else {
 		/* A whole pass from the start tells what is left; anything else goes on. */
 		int64_t left = at_end && from_start ? r->next_due_us : d->now_us;

@@ -116,8 +116,7 @@ make_job(struct deliver *d, struct deliver_way *w, struct queue_item *first)
 
 	load->msg = m;
 	load->items = ARENA_NEW_ARRAY(&job->arena, struct queue_item *, max);
-	load->sender =
-	    side->rewritten.n != 0 ? arena_str(&job->arena, side->rewritten) : m->sender;
+	load->sender = side->rewritten.n != 0 ? arena_str(&job->arena, side->rewritten) : m->sender;
 	m->refs++;
 	job->load = load;
 	job->version = w->version;
@@ -262,7 +261,8 @@ open_links(struct deliver *d, struct deliver_way *w, unsigned lanes)
 	size_t ready = ready_count(d, w, lanes);
 	uint32_t at_once = deliver_at_once(d, w);
 
-	while (w->n_dialling < ready && (at_once == 0 || w->n_links < at_once) && w->row != NULL && d->n_carriers != 0) {
+	while (w->n_dialling < ready && (at_once == 0 || w->n_links < at_once) && w->row != NULL &&
+	       d->n_carriers != 0) {
 		int64_t wait = TIME_NEVER;
 		enum stream lane =
 		    (lanes & QUEUE_LANE(STREAM_TRANSACTIONAL)) != 0 &&

@@ -80,7 +80,7 @@ deliver_stand_of(struct deliver *d, const struct deliver_group *g, const struct 
 	if (mv->acting.is_full)
 		return DELIVER_NEW;
 	return relay_changeover_place(mv->machine, r->msg->id) < mv->acting.share ? DELIVER_EITHER
-										   : DELIVER_HOME;
+										  : DELIVER_HOME;
 }
 
 enum deliver_stand
@@ -270,10 +270,10 @@ deliver_cut_after_us(struct deliver *d, const struct queue_item *item)
 }
 
 bool
-deliver_has_way_back(
-    struct deliver *d, const struct deliver_way *w, const struct queue_item *item)
+deliver_has_way_back(struct deliver *d, const struct deliver_way *w, const struct queue_item *item)
 {
-	const struct deliver_group *g = d->n_moves != 0 ? deliver_group_of(d, item->group_id) : NULL;
+	const struct deliver_group *g =
+	    d->n_moves != 0 ? deliver_group_of(d, item->group_id) : NULL;
 	const struct deliver_rcpt *r = item->load;
 
 	return g != NULL && g->move != NULL && ID_EQ(g->move->to, w->version) &&
@@ -303,7 +303,8 @@ ready_of(struct deliver *d, const struct deliver_move *mv)
 
 	while ((g = map_next(&d->groups, &at, NULL)) != NULL) {
 		for (int s = 0; g->move == mv && s < STREAM_COUNT; s++)
-			n += queue_count(d->queue, g->sides[DELIVER_EITHER].id, (enum stream)s).ready;
+			n += queue_count(d->queue, g->sides[DELIVER_EITHER].id, (enum stream)s)
+				 .ready;
 	}
 	return n;
 }
@@ -445,8 +446,8 @@ deliver_moves_tell_connect(struct deliver *d, const struct deliver_way *w,
 		if (!ID_EQ(mv->from, w->version) && !ID_EQ(mv->to, w->version))
 			continue;
 		snprintf(text, sizeof(text), "%.*s", STR_ARG(str_sub(why->text, 0, 200)));
-		struct relay_evidence e = { .side = ID_EQ(mv->to, w->version) ? RELAY_NEW
-									      : RELAY_OLD,
+		struct relay_evidence e = { .side =
+						ID_EQ(mv->to, w->version) ? RELAY_NEW : RELAY_OLD,
 			.kind = RELAY_EVIDENCE_CONNECT,
 			.blame = v->blame,
 			.stage = deliver_stage(why->stage),

@@ -82,8 +82,7 @@ deliver_wish(
 		load.state = now;
 		tell(d, &ghost, to);
 		if (to == STORE_QUEUED || to == STORE_IN_DOUBT)
-			deliver_add_more(
-			    d, deliver_group_of(d, row->group), row->lane, d->now_us);
+			deliver_add_more(d, deliver_group_of(d, row->group), row->lane, d->now_us);
 		return RC_OK;
 	}
 	item = queue_take(d->queue, row->rcpt, d->now_us);

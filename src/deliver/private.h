@@ -84,13 +84,13 @@ struct deliver_group {
 	struct group_id id;
 	struct str key; /* in the dispatcher's arena */
 	enum relay_refusal refusal;
-	struct deliver_move *move;   /* its route changes over; NULL: it does not */
-	bool new_carries;            /* the new version carries its senders */
-	struct str new_rewritten;    /* as which; lives in the book, like the next */
+	struct deliver_move *move; /* its route changes over; NULL: it does not */
+	bool new_carries;          /* the new version carries its senders */
+	struct str new_rewritten;  /* as which; lives in the book, like the next */
 	struct str old_rewritten;
 	struct deliver_side sides[DELIVER_STANDS];
 	struct store_position cursor[STREAM_COUNT]; /* where the next refill continues */
-	bool open; /* some side is, as the writer knows */
+	bool open;                                  /* some side is, as the writer knows */
 	bool is_suspect;     /* some of its recipients may belong elsewhere (regroup.c) */
 	int64_t pass_at_us;  /* its rows are to be sorted then; TIME_NEVER: not */
 	uint64_t pass_after; /* ... and not before the batch of this number is committed */
@@ -182,8 +182,8 @@ struct deliver {
 	struct map by_key;   /* hash of the key, the next free one on collision -> deliver_group */
 	struct deliver_move **moves; /* changeovers in force, by id */
 	size_t n_moves;
-	struct map ways;     /* version_id -> deliver_way */
-	struct map links;    /* conn_id -> deliver_link */
+	struct map ways;  /* version_id -> deliver_way */
+	struct map links; /* conn_id -> deliver_link */
 	/* rcpt_id -> the last deliver_batch that tells of it, not yet committed */
 	struct map unacked;
 	struct deliver_batch *batch; /* of this turn, or NULL */
@@ -339,7 +339,7 @@ struct deliver_move {
 	struct deliver_acting {
 		enum relay_changeover_state state;
 		uint32_t share;
-		bool is_full;     /* all fresh mail goes through the new version */
+		bool is_full;      /* all fresh mail goes through the new version */
 		bool is_unsettled; /* what the new one refuses goes to the old one */
 	} acting;
 	size_t keeps_out; /* with the writer */
@@ -366,7 +366,8 @@ void deliver_restand(
     struct deliver *d, struct queue_item *item, enum deliver_stand stand, int64_t due_us);
 /* Most transactions at a time through `w`; 0: any number. */
 uint32_t deliver_at_once(struct deliver *d, const struct deliver_way *w);
-/* Whether `item`, which is OUT and about to go through `w`, may; if not it has been taken elsewhere.
+/* Whether `item`, which is OUT and about to go through `w`, may; if not it has been taken
+ * elsewhere.
  */
 bool deliver_may_go(struct deliver *d, const struct deliver_way *w, struct queue_item *item);
 /* How long its transaction may last before the dot; 0: any time. */

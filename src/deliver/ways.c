@@ -71,18 +71,16 @@ follow_way(struct deliver *d, struct deliver_side *side)
 static void
 find_move(struct deliver *d, struct deliver_group *g, const struct relay_decision *dec)
 {
-	const struct relay_move_row *row = dec->refusal == RELAY_REFUSAL_NONE
-					       ? relay_book_move_of(d->book, dec->route)
-					       : NULL;
+	const struct relay_move_row *row =
+	    dec->refusal == RELAY_REFUSAL_NONE ? relay_book_move_of(d->book, dec->route) : NULL;
 
 	g->move = row != NULL ? deliver_move_find(d, row->id) : NULL;
 	g->new_rewritten = g->old_rewritten = (struct str){ 0 };
 	if (g->move == NULL)
 		return;
-	g->new_carries = relay_book_carries_key(
-	    d->book, g->move->to, dec->route, g->key, &g->new_rewritten);
-	(void)relay_book_carries_key(
-	    d->book, g->move->from, dec->route, g->key, &g->old_rewritten);
+	g->new_carries =
+	    relay_book_carries_key(d->book, g->move->to, dec->route, g->key, &g->new_rewritten);
+	(void)relay_book_carries_key(d->book, g->move->from, dec->route, g->key, &g->old_rewritten);
 }
 
 static void

@@ -158,10 +158,9 @@ void queue_put_back(struct queue *q, struct queue_item **item);
 /* `us` (0 or more) of usable time to come do not count as life of `item`, which is OUT: it cannot
  * go through no fault of its own although its group is open. */
 void queue_spare(struct queue *q, struct queue_item *item, int64_t us);
-/* `item`, which is OUT, is of `group` from now on; it keeps its place in the window and the life that
- * it has spent. */
-void queue_move(
-    struct queue *q, struct queue_item *item, struct group_id group, int64_t now_us);
+/* `item`, which is OUT, is of `group` from now on; it keeps its place in the window and the life
+ * that it has spent. */
+void queue_move(struct queue *q, struct queue_item *item, struct group_id group, int64_t now_us);
 /* It leaves the window unfinished; its row on disk is due at `due_us`, and queue_wants will ask for
  * it. */
 void queue_let_go(struct queue *q, struct queue_item **item, int64_t due_us, int64_t now_us);

@@ -113,8 +113,8 @@ bool relay_book_splits(const struct relay_book *from, const struct relay_book *t
 bool relay_book_carries(const struct relay_book *book, struct version_id version,
     const struct mail_addr *sender, struct str *rewritten_out);
 
-/* The same for the senders of group `key`: the answer holds for all of them. The null sender is also
- * carried where `route` is the one for bounces. */
+/* The same for the senders of group `key`: the answer holds for all of them. The null sender is
+ * also carried where `route` is the one for bounces. */
 bool relay_book_carries_key(const struct relay_book *book, struct version_id version,
     struct route_id route, struct str key, struct str *rewritten_out);
 

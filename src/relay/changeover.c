@@ -29,7 +29,7 @@ static const char *const state_names[] = {
 static_assert(COUNT_OF(state_names) == RELAY_CHANGEOVER_STATE_COUNT, "one name each");
 
 static const uint32_t successors[] = {
-#define IN(s) (1u << RELAY_CHANGEOVER_##s)
+#define IN(s)               (1u << RELAY_CHANGEOVER_##s)
 #define X(name, text, next) [RELAY_CHANGEOVER_##name] = next,
 #include "relay/changeover_states.def"
 #undef X
@@ -84,8 +84,7 @@ relay_changeover_new(const struct relay_changeover_opts *opts)
 	struct relay_changeover *c = MEM_NEW(struct relay_changeover);
 	const struct relay_changeover_rules *r = &opts->rules;
 
-	ASSERT(opts->schedule.n_steps > 0 &&
-	       opts->schedule.n_steps <= RELAY_CHANGEOVER_STEPS_MAX);
+	ASSERT(opts->schedule.n_steps > 0 && opts->schedule.n_steps <= RELAY_CHANGEOVER_STEPS_MAX);
 	c->opts = *opts;
 	c->state = c->before = RELAY_CHANGEOVER_DRAFT;
 	c->since_us = opts->now_us;
@@ -121,8 +120,9 @@ changeover_say(struct relay_changeover *c, enum relay_changeover_news_kind kind,
 		c->n_news--;
 	}
 	n = &c->news[c->n_news++];
-	*n = (struct relay_changeover_news){ .kind = kind, .from = c->state, .to = c->state,
-		.step = c->step };
+	*n = (struct relay_changeover_news){
+		.kind = kind, .from = c->state, .to = c->state, .step = c->step
+	};
 	snprintf(n->text, sizeof(n->text), "%s", text);
 	c->dirty = true;
 }
@@ -230,7 +230,8 @@ changeover_start_step(struct relay_changeover *c, int64_t now_us)
 static void
 go_full(struct relay_changeover *c, int64_t now_us, const char *why)
 {
-	changeover_enter(c, RELAY_CHANGEOVER_FULL, now_us, "%s All messages go to the new server.", why);
+	changeover_enter(
+	    c, RELAY_CHANGEOVER_FULL, now_us, "%s All messages go to the new server.", why);
 	changeover_start_step(c, now_us);
 }
 
@@ -306,8 +307,9 @@ changeover_promote(struct relay_changeover *c, int64_t now_us)
 		return;
 	uint32_t clean = c->test.clean, faults = c->test.faults;
 	char why[160];
-	snprintf(why, sizeof(why), "Step %u of %u passed: %u of %u messages taken, %u relay faults.",
-	    c->step + 1, c->opts.schedule.n_steps, clean, clean + faults, faults);
+	snprintf(why, sizeof(why),
+	    "Step %u of %u passed: %u of %u messages taken, %u relay faults.", c->step + 1,
+	    c->opts.schedule.n_steps, clean, clean + faults, faults);
 	if (c->step + 1 == c->opts.schedule.n_steps) {
 		go_full(c, now_us, why);
 		return;
@@ -363,7 +365,8 @@ relay_changeover_checked(
 		    "Preflight passed, but a person must decide: %s", text);
 	else if (!c->opts.has_probe)
 		relay_changeover_probed(c, RELAY_ANSWER_UNPROVEN,
-		    STR("there is no probe mailbox, so it is not proven that mail arrives"), now_us);
+		    STR("there is no probe mailbox, so it is not proven that mail arrives"),
+		    now_us);
 }
 
 void
@@ -474,15 +477,16 @@ relay_changeover_confirm(struct relay_changeover *c, int64_t now_us, struct faul
 }
 
 enum rc
-relay_changeover_revert(struct relay_changeover *c, bool at_once, struct str why, int64_t now_us,
-    struct fault *f)
+relay_changeover_revert(
+    struct relay_changeover *c, bool at_once, struct str why, int64_t now_us, struct fault *f)
 {
 	char text[200];
 
 	cut(text, why);
 	if (relay_changeover_is_settled(c->state))
 		return refuse(c, "revert", f);
-	bool none_moved = c->before != RELAY_CHANGEOVER_CANARY && c->before != RELAY_CHANGEOVER_FULL;
+	bool none_moved =
+	    c->before != RELAY_CHANGEOVER_CANARY && c->before != RELAY_CHANGEOVER_FULL;
 	if (at_once || none_moved)
 		changeover_enter(c, RELAY_CHANGEOVER_REVERTED, now_us, "Reverted by a person%s%s.",
 		    text[0] != '\0' ? ": " : "", text);
@@ -499,8 +503,8 @@ relay_changeover_retire(struct relay_changeover *c, int64_t now_us, struct fault
 {
 	if (c->state != RELAY_CHANGEOVER_CONFIRMED)
 		return refuse(c, "retire", f);
-	changeover_enter(c, RELAY_CHANGEOVER_RETIRED, now_us,
-	    "The old server is no longer kept ready.");
+	changeover_enter(
+	    c, RELAY_CHANGEOVER_RETIRED, now_us, "The old server is no longer kept ready.");
 	return RC_OK;
 }
 
@@ -630,14 +634,15 @@ relay_changeover_place(const struct relay_changeover *c, struct msg_id msg)
 uint32_t
 relay_changeover_at_once(const struct relay_changeover *c)
 {
-	if (state_of_share(c) != RELAY_CHANGEOVER_CANARY || c->opts.kind == RELAY_CHANGEOVER_WARM_UP)
+	if (state_of_share(c) != RELAY_CHANGEOVER_CANARY ||
+	    c->opts.kind == RELAY_CHANGEOVER_WARM_UP)
 		return 0;
 	return changeover_step(c)->at_once;
 }
 
 bool
-relay_changeover_may_take(const struct relay_changeover *c, enum relay_rgroup g,
-    int64_t deadline_us, int64_t now_us)
+relay_changeover_may_take(
+    const struct relay_changeover *c, enum relay_rgroup g, int64_t deadline_us, int64_t now_us)
 {
 	enum relay_changeover_state s = state_of_share(c);
 
@@ -664,8 +669,7 @@ relay_changeover_cut_after_us(const struct relay_changeover *c)
 bool
 relay_changeover_has_way_back(const struct relay_changeover *c)
 {
-	return !relay_changeover_is_settled(c->state) &&
-	       c->opts.kind != RELAY_CHANGEOVER_EMERGENCY;
+	return !relay_changeover_is_settled(c->state) && c->opts.kind != RELAY_CHANGEOVER_EMERGENCY;
 }
 
 bool
@@ -728,8 +732,8 @@ relay_changeover_view(const struct relay_changeover *c, struct relay_changeover_
 		.clean = c->test.clean,
 		.clean_needed = changeover_clean_needed(c),
 		.green_us = c->green_us,
-		.green_needed_us = is_full_test(c) ? c->opts.schedule.full_us
-						   : changeover_step(c)->least_us,
+		.green_needed_us =
+		    is_full_test(c) ? c->opts.schedule.full_us : changeover_step(c)->least_us,
 		.llr = tests ? c->test.llr : 0,
 		.llr_pass = tests ? changeover_pass_at(c) : 0,
 		.llr_fail = tests ? changeover_fail_at(c) : 0,

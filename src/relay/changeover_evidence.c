@@ -2,8 +2,8 @@
  *
  * What counts against the new one: a relay's fault, a transaction that had to be cut, what the old
  * version took after the new one had refused it, a late report that blames the relay. What counts
- * for it: a message taken. From RCPT on a failure counts once a minute for each recipient domain and
- * code, so that one dead domain does not look like a dead relay.
+ * for it: a message taken. From RCPT on a failure counts once a minute for each recipient domain
+ * and code, so that one dead domain does not look like a dead relay.
  *
  * When the test of all groups fails and one group alone is to blame, while the others have shown
  * that they are well, that group goes back and the test begins anew. */
@@ -167,8 +167,9 @@ fail(struct relay_changeover *c, const struct relay_evidence *e, int64_t now_us)
 	char text[CHANGEOVER_TEXT];
 
 	if (g < 0) {
-		changeover_suspect(c, now_us, "%u of %u messages failed at the new server (%s%s%.100s).",
-		    faults, n, relay_stage_name(e->stage), e->text != NULL ? ": " : "",
+		changeover_suspect(c, now_us,
+		    "%u of %u messages failed at the new server (%s%s%.100s).", faults, n,
+		    relay_stage_name(e->stage), e->text != NULL ? ": " : "",
 		    e->text != NULL ? e->text : "");
 		return;
 	}
@@ -223,7 +224,7 @@ is_slow(struct relay_changeover *c, int64_t now_us)
 		return false;
 	old = changeover_latency(c, RELAY_OLD, 0.95);
 	new = changeover_latency(c, RELAY_NEW, 0.95);
-	if ((double)new <= r->slow_factor * (double)old + (double)r->slow_slack_us)
+	if ((double)new <= r->slow_factor *(double)old + (double)r->slow_slack_us)
 		return false;
 	changeover_enter(c, RELAY_CHANGEOVER_HELD, now_us,
 	    "The new server is slow: %.1f s for the slowest of twenty messages, %.1f s at the old one.",

@@ -34,7 +34,7 @@ struct relay_changeover {
 	int64_t last_us;  /* of the evidence that vouched last; 0: none in this state */
 	int64_t green_us; /* vouched for in this step, or in FULL */
 	int64_t retry_us;
-	uint64_t wants; /* counts them */
+	uint64_t wants;              /* counts them */
 	struct changeover_test test; /* of the present step, all groups */
 	struct changeover_test by_group[RELAY_RGROUP_COUNT];
 	double cusum;

@@ -30,8 +30,7 @@ init(struct trial *t, const char *schedule)
 	struct relay_changeover_opts o = { .id = 7, .now_us = T0 };
 	struct fault f = { 0 };
 
-	assert_int_equal(
-	    relay_schedule_named(str_from(schedule), 1000000, &o.schedule, &f), RC_OK);
+	assert_int_equal(relay_schedule_named(str_from(schedule), 1000000, &o.schedule, &f), RC_OK);
 	relay_changeover_rules_default(&o.rules);
 	*t = (struct trial){ .c = relay_changeover_new(&o), .now = T0, .prng = prng_make(1) };
 }
@@ -417,7 +416,9 @@ a_person_decides(void **st)
 static void
 warming_up_doubles_daily_caps_and_ends_in_all(void **st)
 {
-	struct relay_changeover_opts o = { .id = 7, .kind = RELAY_CHANGEOVER_WARM_UP, .now_us = T0 };
+	struct relay_changeover_opts o = {
+		.id = 7, .kind = RELAY_CHANGEOVER_WARM_UP, .now_us = T0
+	};
 	struct trial t = { .now = T0, .prng = prng_make(1) };
 	struct fault f = { 0 };
 
@@ -578,8 +579,8 @@ a_schedule_of_ones_own_is_read(void **st)
 	struct fault f = { 0 };
 
 	(void)st;
-	assert_int_equal(relay_schedule_parse(
-			     STR("# careful\n1% 10 0 1\n10% 36 15\n\nfull 120 50\n"), &s, &f),
+	assert_int_equal(
+	    relay_schedule_parse(STR("# careful\n1% 10 0 1\n10% 36 15\n\nfull 120 50\n"), &s, &f),
 	    RC_OK);
 	assert_int_equal(s.n_steps, 2);
 	assert_int_equal(s.steps[0].share, 10);

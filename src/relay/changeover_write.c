@@ -96,7 +96,9 @@ write_field(struct json_writer *w, const struct field *f, const void *p)
 {
 	switch (f->kind) {
 	case I64: json_writer_put_int(w, f->name, *(const int64_t *)p); return;
-	case U64: json_writer_put_int(w, f->name, (int64_t)(*(const uint64_t *)p & INT64_MAX)); return;
+	case U64:
+		json_writer_put_int(w, f->name, (int64_t)(*(const uint64_t *)p & INT64_MAX));
+		return;
 	case U32: json_writer_put_int(w, f->name, *(const uint32_t *)p); return;
 	case BOOL: json_writer_put_bool(w, f->name, *(const bool *)p); return;
 	case REAL: write_real(w, f->name, *(const double *)p); return;
@@ -152,14 +154,14 @@ write_evidence(const struct relay_changeover *c, struct json_writer *w)
 	for (int s = 0; s < 2; s++) {
 		write_words(w, (const uint64_t *)(const void *)&c->counts[s], TALLY_WORDS);
 		for (int g = 0; g < RELAY_RGROUP_COUNT; g++)
-			write_words(w, (const uint64_t *)(const void *)&c->group_counts[s][g],
-			    TALLY_WORDS);
+			write_words(
+			    w, (const uint64_t *)(const void *)&c->group_counts[s][g], TALLY_WORDS);
 	}
 	json_writer_end(w);
 	json_writer_put_array(w, "latency");
 	for (int s = 0; s < 2; s++) {
-		uint32_t n = c->n_latency[s] < CHANGEOVER_SAMPLES ? c->n_latency[s]
-								  : CHANGEOVER_SAMPLES;
+		uint32_t n =
+		    c->n_latency[s] < CHANGEOVER_SAMPLES ? c->n_latency[s] : CHANGEOVER_SAMPLES;
 		json_writer_array(w);
 		for (uint32_t i = 0; i < n; i++)
 			json_writer_int(w, c->latency[s][i]);
@@ -203,7 +205,8 @@ read_field(const struct json *v, const struct field *field, void *p, struct faul
 	const struct json *found = json_at(v, field->name);
 
 	if (field->kind == REAL) {
-		double d = found != NULL && (json_kind(found) == JSON_KIND_REAL || json_kind(found) == JSON_KIND_INT)
+		double d = found != NULL && (json_kind(found) == JSON_KIND_REAL ||
+						json_kind(found) == JSON_KIND_INT)
 			       ? json_number(found)
 			       : NAN;
 		if (!isfinite(d) || fabs(d) > 1e9)
@@ -266,8 +269,8 @@ read_steps(const struct json *v, struct relay_schedule *s, struct fault *f)
 		enum rc rc = read_words(json_item(list, i), w, 5, f);
 		if (rc != RC_OK)
 			return rc;
-		if (w[0] == 0 || w[0] > 1000 || w[1] == 0 || w[1] > UINT16_MAX || w[2] > UINT16_MAX ||
-		    w[3] > INT64_MAX / 4 || w[4] == 0 || w[4] > 900)
+		if (w[0] == 0 || w[0] > 1000 || w[1] == 0 || w[1] > UINT16_MAX ||
+		    w[2] > UINT16_MAX || w[3] > INT64_MAX / 4 || w[4] == 0 || w[4] > 900)
 			return fault_set(f, RC_INVALID, "a step of the schedule is damaged");
 		s->steps[i] = (struct relay_changeover_step){ (uint16_t)w[0], (uint16_t)w[1],
 			(uint16_t)w[2], (int64_t)w[3], (uint16_t)w[4] };
@@ -285,30 +288,32 @@ read_evidence(const struct json *v, struct relay_changeover *c, struct fault *f)
 
 	if (tests == NULL || json_kind(tests) != JSON_KIND_ARRAY ||
 	    json_count(tests) != RELAY_RGROUP_COUNT + 1 || counts == NULL ||
-	    json_kind(counts) != JSON_KIND_ARRAY || json_count(counts) != 2 * (RELAY_RGROUP_COUNT + 1) ||
-	    latency == NULL || json_kind(latency) != JSON_KIND_ARRAY || json_count(latency) != 2)
+	    json_kind(counts) != JSON_KIND_ARRAY ||
+	    json_count(counts) != 2 * (RELAY_RGROUP_COUNT + 1) || latency == NULL ||
+	    json_kind(latency) != JSON_KIND_ARRAY || json_count(latency) != 2)
 		return fault_set(f, RC_INVALID, "the evidence is damaged");
 	rc = read_test(json_item(tests, 0), &c->test, f);
 	for (int g = 0; g < RELAY_RGROUP_COUNT && rc == RC_OK; g++)
 		rc = read_test(json_item(tests, (size_t)g + 1), &c->by_group[g], f);
 	for (size_t s = 0; s < 2 && rc == RC_OK; s++) {
 		size_t at = s * (RELAY_RGROUP_COUNT + 1);
-		rc = read_words(json_item(counts, at), (uint64_t *)(void *)&c->counts[s],
-		    TALLY_WORDS, f);
+		rc = read_words(
+		    json_item(counts, at), (uint64_t *)(void *)&c->counts[s], TALLY_WORDS, f);
 		for (size_t g = 0; g < RELAY_RGROUP_COUNT && rc == RC_OK; g++)
 			rc = read_words(json_item(counts, at + 1 + g),
 			    (uint64_t *)(void *)&c->group_counts[s][g], TALLY_WORDS, f);
 	}
 	for (size_t s = 0; s < 2 && rc == RC_OK; s++) {
-		uint32_t n = c->n_latency[s] < CHANGEOVER_SAMPLES ? c->n_latency[s]
-								  : CHANGEOVER_SAMPLES;
+		uint32_t n =
+		    c->n_latency[s] < CHANGEOVER_SAMPLES ? c->n_latency[s] : CHANGEOVER_SAMPLES;
 		rc = read_words(json_item(latency, s), (uint64_t *)(void *)c->latency[s], n, f);
 	}
 	return rc;
 }
 
 static enum rc
-read_state(const struct json *v, const char *name, enum relay_changeover_state *out, struct fault *f)
+read_state(
+    const struct json *v, const char *name, enum relay_changeover_state *out, struct fault *f)
 {
 	struct str text;
 	enum rc rc = json_get_str(v, name, &text, f);
@@ -316,7 +321,8 @@ read_state(const struct json *v, const char *name, enum relay_changeover_state *
 	if (rc != RC_OK)
 		return rc;
 	for (int s = 0; s < RELAY_CHANGEOVER_STATE_COUNT; s++) {
-		if (!str_eq(text, str_from(relay_changeover_state_name((enum relay_changeover_state)s))))
+		if (!str_eq(text,
+			str_from(relay_changeover_state_name((enum relay_changeover_state)s))))
 			continue;
 		*out = (enum relay_changeover_state)s;
 		return RC_OK;
@@ -344,8 +350,8 @@ read_head(const struct json *v, struct relay_changeover *c, struct fault *f)
 	c->opts.kind = (enum relay_changeover_kind)kind;
 	snprintf(c->opts.schedule.name, sizeof(c->opts.schedule.name), "%.*s",
 	    STR_ARG(str_sub(schedule, 0, 15)));
-	snprintf(c->reason, sizeof(c->reason), "%.*s",
-	    STR_ARG(str_sub(reason, 0, CHANGEOVER_TEXT - 1)));
+	snprintf(
+	    c->reason, sizeof(c->reason), "%.*s", STR_ARG(str_sub(reason, 0, CHANGEOVER_TEXT - 1)));
 	return RC_OK;
 }
 

@@ -30,8 +30,8 @@ names_are_read_back(void **state)
 	(void)state;
 	for (int g = 0; g < RELAY_RGROUP_COUNT; g++) {
 		enum relay_rgroup back;
-		assert_true(relay_rgroup_parse(
-		    str_from(relay_rgroup_name((enum relay_rgroup)g)), &back));
+		assert_true(
+		    relay_rgroup_parse(str_from(relay_rgroup_name((enum relay_rgroup)g)), &back));
 		assert_int_equal(back, g);
 	}
 	enum relay_rgroup untouched = RELAY_RGROUP_QQ;

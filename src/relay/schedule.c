@@ -113,7 +113,9 @@ read_step(struct str share, struct str rest, struct relay_changeover_step *out)
 		.clean = (uint16_t)clean,
 		.at_once = (uint16_t)at_once,
 		.least_us = MINUTES((int64_t)minutes),
-		.worst_pm = clean < 30 ? 200 : clean < 60 ? 100 : 50 };
+		.worst_pm = clean < 30   ? 200
+			    : clean < 60 ? 100
+					 : 50 };
 	return true;
 }
 
@@ -144,9 +146,9 @@ relay_schedule_parse(struct str text, struct relay_schedule *out, struct fault *
 		if (!next_word(&line, &word))
 			continue;
 		bool is_full = str_eq_nocase(word, STR("full"));
-		bool good = !has_full && (is_full || s.n_steps < RELAY_CHANGEOVER_STEPS_MAX) &&
-			    (is_full ? read_full(line, &s)
-				     : read_step(word, line, &s.steps[s.n_steps]));
+		bool good =
+		    !has_full && (is_full || s.n_steps < RELAY_CHANGEOVER_STEPS_MAX) &&
+		    (is_full ? read_full(line, &s) : read_step(word, line, &s.steps[s.n_steps]));
 		if (!good)
 			return fault_set(f, RC_INVALID,
 			    "line %u of the schedule: expected 'SHARE%% CLEAN [MINUTES [AT-ONCE]]' or, last, "

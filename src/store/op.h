@@ -163,8 +163,8 @@ struct store_row {
 	int64_t created_us;
 	int64_t deadline_us; /* TIME_NEVER: none */
 	uint64_t domain_hash;
-	/* Above 0, the relay version where it is in doubt: repeated there while that works. Below 0,
-	 * the one that refused it for good: another shall try. 0: none. */
+	/* Above 0, the relay version where it is in doubt: repeated there while that works. Below
+	 * 0, the one that refused it for good: another shall try. 0: none. */
 	int64_t via;
 	uint32_t n_rcpts; /* of the message */
 	uint32_t flags;
