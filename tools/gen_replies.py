@@ -22,7 +22,7 @@ ALLOWED = {
     'unknown': {'defer'},
 }
 MANY = {'text', 'enhanced', '+', '-'}
-FIELDS = MANY | {'rule', 'provider', 'own', 'stage', 'code', 'blame', 'action', 'wait', 'certainty', 'unknown-user', 'cause', 'remedy', 'source'}
+FIELDS = MANY | {'rule', 'provider', 'own', 'stage', 'code', 'blame', 'action', 'wait', 'certainty', 'unknown-user', 'both', 'cause', 'cause-zh', 'remedy', 'remedy-zh', 'source'}
 UNITS = {'s': 1, 'm': 60, 'h': 3600}
 
 
@@ -138,12 +138,16 @@ def rule_c(rec, no):
         raise Bad(f'blame {blame} does not go with action {action}')
     if not rec.get('+') or (not rec.get('-') and rec['rule'] != 'anything'):
         raise Bad('there must be samples that it matches, and that it does not')
-    for field in ('provider', 'cause', 'source', 'code', 'stage'):
+    for field in ('provider', 'cause', 'cause-zh', 'source', 'code', 'stage'):
         if field not in rec:
             raise Bad(f'"{field}" is missing')
     if not rec['cause'].endswith('.'):
         raise Bad('cause must be a sentence')
+    if not rec['cause-zh'].endswith('。') or ('remedy' in rec) != ('remedy-zh' in rec):
+        raise Bad('cause and remedy must stand there in both languages')
     texts, status = [words(t) for t in rec.get('text', [])], statuses(rec.get('enhanced', []))
+    if rec.get('both') == 'yes' and not (texts and status):
+        raise Bad('"both yes" wants text and enhanced code')
     pre = f'r{no}'
     out = []
     out.append(f'static const struct rule_codes {pre}_codes[] = {{ ' + ', '.join(f'{{ {a}, {b} }}' for a, b in codes(rec['code'])) + ' };')
@@ -159,9 +163,11 @@ def rule_c(rec, no):
         f'.text = {pre + "_text" if texts else "NULL"}', f'.text_count = {len(texts)}',
         f'.blame = RELAY_BLAME_{ident(blame)}', f'.action = RELAY_ACTION_{ident(action)}',
         f'.certainty = RELAY_{ident(one_of(rec, "certainty", CERTAINTIES))}',
+        f'.both = {str(rec.get("both") == "yes").lower()}',
         f'.unknown_user = {str(rec.get("unknown-user") == "yes").lower()}',
         f'.wait_s = {wait_seconds(rec["wait"]) if "wait" in rec else 0}',
-        f'.cause = {quote(rec["cause"])}', f'.remedy = {quote(rec.get("remedy", ""))}',
+        f'.cause = {quote(rec["cause"])}', f'.cause_zh = {quote(rec["cause-zh"])}',
+        f'.remedy = {quote(rec.get("remedy", ""))}', f'.remedy_zh = {quote(rec.get("remedy-zh", ""))}',
     ]
     return out, '\t{ ' + ', '.join(row) + ' },'
 

@@ -110,6 +110,8 @@ struct relay_verdict {
 	const char *provider; /* whose words were recognised; "" when nobody's in particular */
 	const char *cause;    /* one sentence for a postmaster; static */
 	const char *remedy;   /* what to do, an imperative sentence; static; "" when nothing is */
+	const char *cause_zh; /* the same two in Chinese (UTF-8); static */
+	const char *remedy_zh;
 	char tag[RELAY_TAG_SIZE]; /* a provider's tag such as "MI:SFQ"; "" without */
 };
 

@@ -90,11 +90,13 @@ matches(const struct relay_rule *rule, const struct relay_facts *facts, struct s
 {
 	if (!has_stage(rule, facts->stage) || !has_code(rule, facts->code))
 		return false;
+	if (rule->both && !has_status(rule, facts->enhanced))
+		return false;
 	for (size_t i = 0; i < rule->text_count; i++) {
 		if (has_words(text, str_from(rule->text[i])))
 			return true;
 	}
-	if (reading == RULE_WORDS)
+	if (reading == RULE_WORDS || rule->both)
 		return false;
 	return has_status(rule, facts->enhanced) ||
 	       (rule->text_count == 0 && rule->status_count == 0);

@@ -26,6 +26,7 @@ struct relay_rule {
 	const char *provider; /* "": everybody's */
 	bool own;             /* only where the provider is known to be this one */
 	bool unknown_user;
+	bool both;       /* text and enhanced code must match; otherwise either does */
 	uint32_t stages; /* bit s: stage s */
 	const struct rule_codes *codes;
 	size_t code_count;
@@ -39,6 +40,8 @@ struct relay_rule {
 	uint32_t wait_s;
 	const char *cause;
 	const char *remedy;
+	const char *cause_zh;
+	const char *remedy_zh;
 };
 
 struct relay_rule_sample {
