@@ -60,6 +60,7 @@ static const struct api_endpoint endpoints[] = {
 	{ HTTP_POST,   "/queue/retry",            api_queue_retry,       API_JSON,          false },
 	{ HTTP_POST,   "/queue/cancel",           api_queue_cancel,      API_JSON,          false },
 	{ HTTP_POST,   "/queue/resolve",          api_queue_resolve,     API_JSON,          false },
+	{ HTTP_GET,    "/explain",                api_explain,           API_NO_BODY,       false },
 	{ HTTP_GET,    "/stats",                  api_stats,             API_NO_BODY,       false },
 	{ HTTP_GET,    "/alarms",                 api_alarm_list,        API_NO_BODY,       false },
 	{ HTTP_POST,   "/alarms",                 api_alarm_add,         API_JSON,          false },

@@ -177,6 +177,7 @@ api_handler api_email_send, api_email_list, api_email_show, api_email_cancel, ap
 api_handler api_queue_show, api_queue_list, api_queue_hold, api_queue_release, api_queue_retry,
     api_queue_cancel, api_queue_resolve;
 api_handler api_stats;
+api_handler api_explain;
 api_handler api_alarm_list, api_alarm_add, api_alarm_remove, api_alarm_test;
 api_handler api_audit_list;
 api_handler api_mailbox_list, api_mailbox_add, api_mailbox_show, api_mailbox_edit,

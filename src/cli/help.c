@@ -101,6 +101,7 @@ const struct cli_noun *const cli_help_nouns[] = {
 	&cli_stats_noun,
 	&cli_mailbox_noun,
 	&cli_alarm_noun,
+	&cli_explain_noun,
 	&sink_noun,
 	&config_noun,
 	&version_noun,

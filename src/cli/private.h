@@ -128,7 +128,7 @@ const struct cli_noun *cli_help_find(const char *name);
 
 extern const struct cli_noun cli_status_noun, cli_send_noun, cli_message_noun, cli_queue_noun,
     cli_relay_noun, cli_route_noun, cli_changeover_noun, cli_credential_noun, cli_account_noun,
-    cli_stats_noun, cli_alarm_noun, cli_check_noun, cli_mailbox_noun;
+    cli_stats_noun, cli_alarm_noun, cli_explain_noun, cli_check_noun, cli_mailbox_noun;
 
 /* How the state of a message or recipient looks, and reads. */
 enum cli_style cli_message_state_style(struct str state);
