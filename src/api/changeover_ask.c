@@ -9,7 +9,7 @@ check_of(struct api_call *c)
 	return &t->check;
 }
 
-/* A version that could not be looked at is not passed; a person decides. */
+/* What could not be looked at is not passed. */
 static void
 preflight_done(struct api_call *c)
 {
@@ -19,12 +19,12 @@ preflight_done(struct api_call *c)
 		api_done(c);
 		return;
 	}
-	api_changeover_answered(c,
-	    k->rc != RC_OK ? RELAY_ANSWER_HOLD
-	    : k->passed    ? RELAY_ANSWER_PASSED
-	    : k->hold      ? RELAY_ANSWER_HOLD
-			   : RELAY_ANSWER_FAILED,
-	    k->summary);
+	enum relay_answer answer = RELAY_ANSWER_FAILED;
+	if (k->rc == RC_OK && k->passed)
+		answer = RELAY_ANSWER_PASSED;
+	else if (k->rc == RC_OK && k->hold)
+		answer = RELAY_ANSWER_HOLD;
+	api_changeover_answered(c, answer, k->summary);
 }
 
 void

@@ -49,8 +49,7 @@ ask(struct api_call *c)
 	struct api_changeover_want *t = c->data;
 
 	if (t->rc != RC_OK) {
-		api_changeover_answered(c,
-		    t->want == RELAY_WANT_CONTROL ? RELAY_ANSWER_FAILED : RELAY_ANSWER_HOLD,
+		api_changeover_answered(c, RELAY_ANSWER_FAILED,
 		    arena_strf(&c->arena, "nothing could be checked: %s", t->fault.text));
 		return;
 	}

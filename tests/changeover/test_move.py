@@ -28,7 +28,7 @@ def test_a_new_version_of_the_same_relay_takes_over_all_of_its_routes(house):
         load.wait_more(20)
         answer = house.api.patch("/relays/old", {"port": house.new.port})
         assert answer["version"] == 2 and answer["hint"] == "posthouse changeover start --to old@2"
-        r = house.run("changeover", "start", "--to", "old", "--schedule", "fast", "--yes", "--wait")
+        r = house.start("--wait", to="old")
         assert r.returncode == 0, (r.stdout, r.stderr)
     assert len(house.status()["routes"]) == 2
     house.check_accounting()
