@@ -162,7 +162,10 @@ waits_for(struct arena *a, const struct relay_changeover_view *v)
 	case RELAY_CHANGEOVER_CHECKED: return STR("probes to arrive");
 	case RELAY_CHANGEOVER_PROBED: return STR("its first step");
 	case RELAY_CHANGEOVER_SUSPECT: return STR("a check of the old version");
-	case RELAY_CHANGEOVER_HELD: return STR("a person: resume, confirm or revert");
+	case RELAY_CHANGEOVER_HELD:
+		return v->is_our_side
+			   ? STR("the old version to work again; then it goes on by itself")
+			   : STR("a person: resume, confirm or revert");
 	case RELAY_CHANGEOVER_CONFIRMED:
 		return STR("the end of the time that the old version is kept");
 	case RELAY_CHANGEOVER_CANARY:

@@ -743,7 +743,8 @@ relay_changeover_view(const struct relay_changeover *c, struct relay_changeover_
 		.reason = c->reason,
 		.schedule = &c->opts.schedule,
 		.is_unproven = c->unproven,
-		.old_proven = c->old_proven };
+		.old_proven = c->old_proven,
+		.is_our_side = c->our_side };
 	for (int s = 0; s < 2; s++) {
 		fill_counts(c, &c->counts[s], (enum relay_side)s, true, &out->counts[s]);
 		for (int g = 0; g < RELAY_RGROUP_COUNT; g++)

@@ -313,6 +313,7 @@ struct relay_changeover_view {
 	const struct relay_schedule *schedule;
 	bool is_unproven; /* no probe could tell */
 	bool old_proven;  /* after REVERTED: the old version has sent again */
+	bool is_our_side; /* HELD only until the old version works again */
 };
 void relay_changeover_view(const struct relay_changeover *c, struct relay_changeover_view *out);
 

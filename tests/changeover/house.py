@@ -16,11 +16,12 @@ from rig import Load, Service, Sink, program
 class Door:
     """A port that leads to whatever stands behind it at the moment."""
 
-    def __init__(self, behind):
+    def __init__(self, behind, address="127.0.0.1"):
         self.behind = behind  # a port; None: refuses; "silence": takes connections and says nothing
+        self.address = address
         self.pairs = set()
         self.lock = threading.Lock()
-        self.server = socket.create_server(("127.0.0.1", 0), backlog=200)
+        self.server = socket.create_server((address, 0), backlog=200)
         self.port = self.server.getsockname()[1]
         threading.Thread(target=self._accept, daemon=True).start()
 
@@ -40,7 +41,7 @@ class Door:
     def open_again(self, behind):
         """After it led nowhere."""
         self.behind = behind
-        self.server = socket.create_server(("127.0.0.1", self.port), backlog=200)
+        self.server = socket.create_server((self.address, self.port), backlog=200)
         threading.Thread(target=self._accept, daemon=True).start()
 
     def _accept(self):
@@ -102,7 +103,7 @@ class House:
         self.service = Service(place, "--retry-schedule", retry, *options).start()
         self.api = self.service.api
         self.old = Door(self.sink().port)
-        self.new = Door(self.sink().port)
+        self.new = Door(self.sink().port, "127.0.0.2")  # limits of a login count by user and host
         self.service.add_relay("old", self.old.port)
 
     def sink(self, *options):
@@ -111,8 +112,9 @@ class House:
 
     def relay(self, name="new", **more):
         """The relay that mail moves to."""
-        port = more.pop("port", self.new.port)
-        self.service.add_relay(name, port, **more)
+        options = dict(host=self.new.address, port=self.new.port)
+        options.update(more)
+        self.service.add_relay(name, **options)
 
     def load(self, clients=3, pause=0.01, **more):
         load = Load(self.service.port, clients=clients, pause=pause, **more)
@@ -138,14 +140,14 @@ class House:
     def events(self, which="last"):
         return [e["text"] for e in self.api.get("/changeovers/%s/events" % which)["data"]]
 
-    def wait_state(self, *states, patience=60, step=None):
+    def wait_state(self, *states, patience=60, step=None, through=()):
         """The changeover, as soon as it is in one of these states (and at this step or behind it)."""
         end = time.monotonic() + patience
         while True:
             c = self.status()
             if c["state"] in states and (step is None or c["step"] >= step):
                 return c
-            over = {"confirmed", "reverted", "refused", "held"} - set(states)
+            over = {"confirmed", "reverted", "refused", "held"} - set(states) - set(through)
             assert c["state"] not in over and time.monotonic() < end, (states, c, self.events())
             time.sleep(0.02)
 

@@ -26,7 +26,7 @@ def test_a_new_version_of_the_same_relay_takes_over_all_of_its_routes(house):
     house.api.post("/routes", {"relay": "old", "stream": "bulk"})
     with house.load() as load:
         load.wait_more(20)
-        answer = house.api.patch("/relays/old", {"port": house.new.port})
+        answer = house.api.patch("/relays/old", {"host": house.new.address, "port": house.new.port})
         assert answer["version"] == 2 and answer["hint"] == "posthouse changeover start --to old@2"
         r = house.start("--wait", to="old")
         assert r.returncode == 0, (r.stdout, r.stderr)
@@ -78,7 +78,7 @@ def test_nothing_that_should_not_be_moved_is_moved(house):
         assert r.returncode == status and says in r.stderr, (words, r)
     house.api.post("/routes", {"relay": "old", "stream": "bulk", "name": "bulk"})
     house.api.patch("/relays/new", {"note": "unused"})
-    house.api.patch("/relays/old", {"user": "", "port": house.new.port, "from": ["@load.example"]})
+    house.api.patch("/relays/old", {"host": house.new.address, "port": house.new.port})
     if house.api.get("/relays/old")["current"] == 1:
         r = house.run("changeover", "start", "--yes", "--to", "old@2", "--route", "bulk")
         assert r.returncode == 4 and "would move with it" in r.stderr, r
