@@ -410,6 +410,15 @@ evidence_of(struct deliver *d, const struct deliver_way *w, const struct smtp_jo
 	return true;
 }
 
+static void
+remember(struct deliver_move *mv, const struct relay_evidence *e)
+{
+	mv->refusal.code = e->code;
+	mv->refusal.stage = e->stage;
+	snprintf(mv->refusal.text, sizeof(mv->refusal.text), "%.*s",
+	    (int)sizeof(mv->refusal.text) - 1, e->text);
+}
+
 void
 deliver_moves_tell_job(
     struct deliver *d, const struct deliver_way *w, const struct deliver_job *job)
@@ -432,6 +441,8 @@ deliver_moves_tell_job(
 		e.text = text;
 		e.rgroup = rgroup_of(r->address);
 		e.domain_hash = load->items[i]->dest;
+		if (e.side == RELAY_NEW && e.kind == RELAY_EVIDENCE_REFUSED)
+			remember(mv, &e);
 		relay_changeover_tell(mv->machine, &e, d->now_us);
 	}
 }
@@ -485,6 +496,8 @@ deliver_moves_tell_alone(struct deliver *d, const struct queue_item *item)
 			.code = r->refusal.code,
 			.rgroup = rgroup_of(r->address),
 			.domain_hash = item->dest };
+		if (e.code == mv->refusal.code && e.stage == mv->refusal.stage)
+			e.text = mv->refusal.text;
 		relay_changeover_tell(mv->machine, &e, d->now_us);
 	}
 }

@@ -343,6 +343,12 @@ struct deliver_move {
 		bool is_unsettled; /* what the new one refuses goes to the old one */
 	} acting;
 	size_t keeps_out; /* with the writer */
+	/* The new version's last refusal in words, for when the old one has taken the message. */
+	struct {
+		uint16_t code;
+		enum relay_stage stage;
+		char text[208];
+	} refusal;
 };
 
 /* The book has been replaced: changeovers that it names come into force, others leave. */

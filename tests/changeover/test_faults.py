@@ -82,7 +82,7 @@ def test_our_own_network_is_cut_and_nobody_is_blamed(house):
 
 
 @pytest.mark.parametrize("reply,says", [
-    ("dot=550 5.7.60 SMTP; Client does not have permissions to send as this sender", "5.7.60"),
+    ("dot=550 5.7.60 SMTP; Client does not have permissions to send as this sender", "permissions to send as"),
     ("dot=554 5.7.1 Message rejected: Email address is not verified.", "not verified"),
     ("mail=553 Mail from must equal authorized user", "must equal authorized user"),
     ("rcpt=550 5.7.1 Relaying denied", "elaying denied"),
@@ -109,7 +109,8 @@ def test_a_quota_moves_nothing_back_and_promotes_nothing(house, reply):
         load.wait_more(20)
         c = house.status()
     assert c["state"] in ("canary", "held"), (c, house.events())
-    assert c["counts"]["new"]["relay_faults"] <= 1 and c["counts"]["new"]["capacity"] > 0
+    # connections that the door cut
+    assert c["counts"]["new"]["relay_faults"] <= 3 and c["counts"]["new"]["capacity"] > 0
     house.check_accounting()
 
 
