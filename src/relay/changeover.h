@@ -2,10 +2,12 @@
  * improvement.
  *
  *   DRAFT ──▶ CHECKED ──▶ PROBED ──▶ CANARY ──▶ FULL ──▶ CONFIRMED ──▶ RETIRED
- *     │          │                    │  ▲      │  ▲
- *     ▼          ▼                    ▼  │      ▼  │
- *   REFUSED   REFUSED                SUSPECT ───────── the old version works ──▶ REVERTED
- *                                        └──────────── it fails too ───────────▶ HELD
+ *     │          │                     │          │
+ *     ▼          ▼                     ▼          ▼
+ *   REFUSED   REFUSED                 SUSPECT ─────────── the old version works ──▶ REVERTED
+ *                                         │
+ *                                         └── it fails too ──▶ HELD, and back to CANARY or FULL
+ *                                                              once it works again
  *
  * and from every unsettled state to HELD (undecided: the share stays, a person is asked) and, by
  * order, to REVERTED. What holds in each:
@@ -23,13 +25,16 @@
  *
  * Evidence is what deliveries came to, told by relay_changeover_tell. Only what is the relay's
  * fault, or what the old version took after the new one had refused it, speaks against the new
- * version. Each step ends by a sequential probability ratio test (Wald 1945) over all recipient
- * groups together; the same test runs in each recipient group alone, to find the one that the new
- * version cannot serve. The chance of a wrong reversal, and that of a wrong promotion, are split
- * over all tests of the changeover, so the totals are those of struct relay_changeover_rules. In
- * FULL a cumulative sum (CUSUM, Page 1954) keeps watching. Some things need no statistics (hard
- * stops): a login or certificate refused, weaker TLS, relaying denied, an identity that the old
- * version takes, `connects` failed connections in a row, doubts above their bound.
+ * version; a sender that it refuses says nothing until the old version has taken it. Each step ends
+ * by a sequential probability ratio test (Wald 1945) over all recipient groups together, while two
+ * cumulative sums (CUSUM, Page 1954) watch all along for slight and for gross faults. A sum for
+ * each recipient group finds the one that the new version cannot serve: it goes back alone, and the
+ * changeover then waits for a person at the end of FULL. The chance of a wrong reversal is split
+ * over all tests of the changeover, so the total is that of struct relay_changeover_rules; that of
+ * a wrong promotion bounds what all messages together must have shown before it is confirmed by
+ * itself. The numbers, and why they hold, stand in changeover_weigh.c. Some things need no
+ * statistics (hard stops): a login or certificate refused, weaker TLS, relaying denied, an identity
+ * that the old version takes, `connects` failed connections in a row, doubts above their bound.
  *
  * Pure: no clock, no I/O; all times are wall microseconds passed in, and a clock that jumps
  * neither proves anything nor reverts anything: time counts only as far as evidence vouches for it.
@@ -124,7 +129,7 @@ struct relay_changeover_rules {
 	int64_t slow_slack_us;    /* 2 s */
 	uint32_t slow_from;       /* 30: ... with so many of each */
 	double cusum_p1;          /* 0.05 */
-	double cusum_h;           /* 8 */
+	double cusum_h;           /* 14 */
 	int64_t starved_us;       /* 72 h in one step without its evidence: held */
 	int64_t settled_us;       /* 7 days from CONFIRMED to RETIRED */
 	int64_t retry_us;         /* 30 s between checks of ours while HELD for our own side */
@@ -172,7 +177,8 @@ enum relay_evidence_kind {
 	RELAY_EVIDENCE_CUT, /* slower before the dot than is borne with: cut, sent by the other */
 	/* The old version took what the new one had refused for good (told with side NEW). */
 	RELAY_EVIDENCE_ALONE,
-	/* A report came home later: by its verdict. RECIPIENT says nothing. */
+	/* A report came home later: by its verdict. RECIPIENT says nothing. Never a hard stop;
+	 * after CONFIRMED people are told, and no more. */
 	RELAY_EVIDENCE_REPORT,
 };
 
@@ -182,7 +188,8 @@ enum relay_hard_stop {
 	RELAY_STOP_LOGIN,       /* 535, 534, 538; no mechanism offered */
 	RELAY_STOP_CERTIFICATE, /* does not prove the name; TLS or STARTTLS gone: weaker */
 	RELAY_STOP_RELAYING,    /* relaying denied, the account is suspended, our address blocked */
-	RELAY_STOP_IDENTITY,    /* a sender refused that the old version takes */
+	/* A sender refused that the old version takes: with ALONE only. */
+	RELAY_STOP_IDENTITY,
 };
 /* What a verdict at a stage amounts to. */
 enum relay_hard_stop relay_hard_stop_of(
@@ -301,7 +308,7 @@ struct relay_changeover_view {
 	enum relay_changeover_kind kind;
 	uint32_t step, n_steps;            /* from 0 */
 	uint32_t share;                    /* per mille */
-	uint32_t clean, clean_needed;      /* of the present step, or of FULL */
+	uint32_t clean, clean_needed;      /* of the present step, or of FULL; faults need more */
 	int64_t green_us, green_needed_us; /* likewise */
 	double llr, llr_pass, llr_fail;    /* of the present test; 0 where none runs */
 	int64_t since_us;                  /* when it came into this state */
