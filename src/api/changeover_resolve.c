@@ -218,6 +218,7 @@ check_change(struct api_changeover_way *way, bool named, struct fault *f)
 {
 	const struct store_route_row *route = way->routes[0];
 
+	ASSERT(route != NULL);
 	way->from_relay = relay_of(&way->rows, route->relay);
 	if (way->from_relay != NULL)
 		way->from = api_relay_version(&way->rows, way->from_relay->version);

@@ -235,13 +235,12 @@ put_event(struct json_writer *w, const struct store_changeover_event *e)
 static enum rc
 put_events(struct api_call *c, struct store_reader *r, uint64_t id, uint32_t max, struct fault *f)
 {
-	struct store_changeover_event *events = NULL;
-	uint32_t n = 0;
-	enum rc rc = store_config_changeover_event_list(r, id, max, &c->arena, &events, &n, f);
+	struct store_changeover_history h = { .changeover = id, .max = max };
+	enum rc rc = store_config_changeover_event_list(r, &h, &c->arena, f);
 
 	json_writer_put_array(&c->json, "events");
-	for (uint32_t i = 0; rc == RC_OK && i < n; i++)
-		put_event(&c->json, &events[i]);
+	for (uint32_t i = 0; rc == RC_OK && i < h.n; i++)
+		put_event(&c->json, &h.rows[i]);
 	json_writer_end(&c->json);
 	return rc;
 }
@@ -409,6 +408,7 @@ put_history(struct api_call *c, struct store_reader *r, struct fault *f)
 	struct str after = http_query(c->request, "after");
 	struct store_changeover_row row = { 0 };
 	struct store_changeover_event *events = NULL;
+	struct store_changeover_history h = { .max = EVENTS_LISTED };
 	uint64_t behind = 0;
 	uint32_t n = 0, limit = 0;
 	bool more = false;
@@ -418,11 +418,13 @@ put_history(struct api_call *c, struct store_reader *r, struct fault *f)
 		rc = fault_set(f, RC_INVALID, "after must be the id of an event");
 	if (rc == RC_OK)
 		rc = api_changeover_find(c, r, c->name, &row, f);
+	h.changeover = row.id;
 	if (rc == RC_OK)
-		rc = store_config_changeover_event_list(
-		    r, row.id, EVENTS_LISTED, &c->arena, &events, &n, f);
+		rc = store_config_changeover_event_list(r, &h, &c->arena, f);
 	if (rc != RC_OK)
 		return rc;
+	events = h.rows;
+	n = h.n;
 	api_list_begin(&c->json);
 	for (uint32_t i = 0; i < n; i++) {
 		if (events[i].id <= behind)

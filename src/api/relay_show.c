@@ -253,11 +253,12 @@ api_relay_put(struct api_call *c, struct store_reader *r, struct fault *f)
 
 	if (rc == RC_OK)
 		rc = api_relay_find(&rows, c->name, &relay, f);
-	if (rc == RC_OK)
-		rc = read_past(c, r, relay->name, &past, f);
 	if (rc != RC_OK)
 		return rc;
 	ASSERT(relay != NULL);
+	rc = read_past(c, r, relay->name, &past, f);
+	if (rc != RC_OK)
+		return rc;
 	put_relay(c, &rows, &past, relay);
 	return RC_OK;
 }

@@ -84,7 +84,7 @@ new_move(struct deliver *d, const struct relay_move_row *row)
 		.machine = machine,
 		.spill = queue_outlet_new(d->queue),
 		.kept_us = d->now_us };
-	d->moves = mem_realloc(d->moves, (d->n_moves + 1) * sizeof(*d->moves));
+	d->moves = mem_realloc(d->moves, (d->n_moves + 1) * sizeof(struct deliver_move *));
 	d->moves[d->n_moves++] = mv;
 	mv->acting = acting_of(mv);
 	return mv;

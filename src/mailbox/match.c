@@ -78,7 +78,7 @@ search(struct store_reader *r, struct store_report_search *q, struct fault *f)
 	return rc == RC_AGAIN ? RC_NOT_FOUND : rc;
 }
 
-static enum rc
+static enum rc /* NOLINTNEXTLINE(readability-function-size): what, with what, whereto */
 find_message(struct store_reader *r, const struct mail_report *report,
     const struct mailbox_match *m, struct arena *a, struct store_report_search *out,
     enum store_match *how_out, struct fault *f)
@@ -187,7 +187,7 @@ status_text(struct smtp_enhanced e, struct arena *a)
 	return arena_strf(a, "%u.%u.%u", e.cls, e.subject, e.detail);
 }
 
-static enum rc
+static enum rc /* NOLINTNEXTLINE(readability-function-size): what, with what, whereto */
 add_match(struct store_reader *r, struct mailbox_match *m, const struct mail_report *report,
     const struct mail_report_rcpt *e, const struct store_recipient_row *rcpt, enum store_match how,
     struct arena *a, struct fault *f)
@@ -223,7 +223,7 @@ add_match(struct store_reader *r, struct mailbox_match *m, const struct mail_rep
 }
 
 /* Every recipient of the message that the report speaks of. */
-static enum rc
+static enum rc /* NOLINTNEXTLINE(readability-function-size): what, with what, whereto */
 match_rcpts(struct store_reader *r, struct mailbox_match *m, const struct mail_report *report,
     struct msg_id id, enum store_match how, struct arena *a, struct fault *f)
 {

@@ -216,9 +216,8 @@ method(struct str results, struct str name)
 static void
 read_results(struct str content, struct str own, struct arena *a, struct probe_mail_facts *out)
 {
-	struct str v = value_of(content, STR("Authentication-Results"), a), id = v;
-
-	id = str_trim(str_sub(v, 0, str_find(v, ';')));
+	struct str v = value_of(content, STR("Authentication-Results"), a);
+	struct str id = str_trim(str_sub(v, 0, str_find(v, ';')));
 	id = str_sub(id, 0, str_find(id, ' '));
 	if (id.n == 0 || !is_own(id, own, content, a))
 		return;

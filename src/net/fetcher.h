@@ -32,4 +32,4 @@ void fetcher_free(struct fetcher **fp);
 struct fetch *fetcher_start(
     struct fetcher *f, const struct net_fetch_request *request, fetch_fn *on_done, void *arg);
 /* No callback from now on. Takes NULL, nulls the pointer. */
-void fetcher_cancel(struct fetch **fp);
+void fetcher_cancel(struct fetch **xp);

@@ -338,9 +338,10 @@ preflight_service_free(struct preflight_service **sp)
 
 	if (s == NULL)
 		return;
-	while (!list_is_empty(&s->runs)) {
-		struct run *run = CONTAINER_OF(s->runs.next, struct run, link);
-		preflight_request_free(&run->request);
+	struct run *run;
+	LIST_FOREACH(run, &s->runs, struct run, link) {
+		struct preflight_request *request = TAKE(run->request);
+		preflight_request_free(&request);
 		end_run(run);
 	}
 	mailbox_free(&s->requests);

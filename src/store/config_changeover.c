@@ -206,21 +206,21 @@ store_config_changeover_event_add(
 }
 
 enum rc
-store_config_changeover_event_list(struct store_reader *r, uint64_t changeover, uint32_t max,
-    struct arena *a, struct store_changeover_event **out, uint32_t *n_out, struct fault *fault)
+store_config_changeover_event_list(struct store_reader *r, struct store_changeover_history *q,
+    struct arena *a, struct fault *fault)
 {
 	enum rc rc;
-	uint32_t n = 0;
-	struct store_changeover_event *rows = NULL;
 	sqlite3_stmt *st = store_db_stmt(r->db,
 	    "SELECT changeover, at_us, kind, state, step, text, id FROM (SELECT * FROM changeover_event"
 	    " WHERE changeover = ?1 ORDER BY id DESC LIMIT ?2) ORDER BY id");
 
-	store_db_id(st, 1, changeover);
-	store_db_int(st, 2, max);
+	store_db_id(st, 1, q->changeover);
+	store_db_int(st, 2, q->max);
+	q->rows = NULL;
+	q->n = 0;
 	while ((rc = store_db_step(r->db, st, fault)) == RC_OK) {
-		rows = store_config_grow(a, rows, n, sizeof(*rows));
-		rows[n++] = (struct store_changeover_event){
+		q->rows = store_config_grow(a, q->rows, q->n, sizeof(*q->rows));
+		q->rows[q->n++] = (struct store_changeover_event){
 			.changeover = store_db_col_id(st, 0),
 			.at_us = store_db_col_int(st, 1),
 			.kind = store_db_col_text(st, 2, a),
@@ -230,7 +230,5 @@ store_config_changeover_event_list(struct store_reader *r, uint64_t changeover, 
 			.id = store_db_col_id(st, 6),
 		};
 	}
-	*out = rows;
-	*n_out = n;
 	return rc == RC_DONE ? RC_OK : rc;
 }

@@ -62,6 +62,12 @@ struct store_changeover_event {
 enum rc store_config_changeover_event_add(
     struct store_tx *tx, const struct store_changeover_event *e, struct fault *fault);
 /* Of one changeover, oldest first; the newest `max` of them. */
-enum rc store_config_changeover_event_list(struct store_reader *r, uint64_t changeover,
-    uint32_t max, struct arena *a, struct store_changeover_event **out, uint32_t *n_out,
-    struct fault *fault);
+struct store_changeover_history {
+	uint64_t changeover;
+	uint32_t max;
+	/* results */
+	struct store_changeover_event *rows;
+	uint32_t n;
+};
+enum rc store_config_changeover_event_list(struct store_reader *r,
+    struct store_changeover_history *q, struct arena *a, struct fault *fault);
