@@ -7,9 +7,11 @@ from faces import on_terminal, run
 
 COMMANDS = {
     "serve": [], "sink": [], "status": [], "send": [], "stats": [], "config": [], "version": [], "help": [],
+    "check": [], "explain": [], "mailbox": ["list", "add", "edit", "check", "remove"],
     "message": ["list", "show", "cancel", "retry", "release"],
     "queue": ["show", "list", "hold", "release", "retry", "cancel", "resolve"],
-    "relay": ["list", "show", "add", "edit", "secret", "pause", "resume", "retire", "remove"],
+    "relay": ["list", "show", "add", "edit", "secret", "check", "probe", "pause", "resume", "retire",
+              "remove"],
     "route": ["list", "add", "edit", "remove", "test"],
     "changeover": ["plan", "start", "status", "watch", "hold", "resume", "confirm", "revert", "history"],
     "credential": ["list", "show", "add", "edit", "pause", "resume", "remove"],
