@@ -289,6 +289,10 @@ sender_is_held(struct deliver *d, struct deliver_way *w, struct queue_item *item
 
 	if (!relay_desk_is_sender_held(d->desk, w->version, sender, d->now_us, &until))
 		return false;
+	if (deliver_has_way_back(d, w, item)) { /* the old version may still take it */
+		deliver_restand(d, item, DELIVER_OLD, d->now_us);
+		return true;
+	}
 	if (until == TIME_NEVER || until > d->now_us + MINUTES(5))
 		until = d->now_us + MINUTES(5);
 	deliver_postpone(d, item, until);
